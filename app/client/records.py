@@ -52,9 +52,7 @@ class FeatureSummary:
     mean: float | None = None
     std: float | None = None
     min: float | None = None
-    q1: float | None = None
-    median: float | None = None
-    q3: float | None = None
+    quartiles: list[float] | None = None
     max: float | None = None
 
 
