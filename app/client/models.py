@@ -71,7 +71,7 @@ class Version:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model as the registry lists it; `aliases` maps each alias to its version."""
+    """A model as the registry lists it; `aliases` maps each to its version, `versions` are the newest ones."""
 
     name: str
     created_at: datetime | None = None
@@ -81,6 +81,7 @@ class ModelInfo:
     aliases: Mapping[str, int] = field(default_factory=dict)
     versions: list[Mapping[str, Any]] = field(default_factory=list)
     n_versions: int = 0
+    latest_version: int | None = None
 
 
 @dataclass(frozen=True)

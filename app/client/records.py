@@ -83,6 +83,7 @@ class Alias:
 
     alias: str
     version: int
+    updated_at: datetime | None = None
     etag: str | None = None
 
 

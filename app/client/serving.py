@@ -73,7 +73,7 @@ class Anomalies(Answer):
 
     score: Floats
     is_anomaly: NDArray[np.bool_]
-    threshold: float
+    threshold: float | None
     p_value: Floats | None
     n_flagged: int
     warnings: list[Any]
