@@ -1,0 +1,1 @@
+"""The Mixtura service: fits, a registry of immutable versions, and their serving over HTTP."""

@@ -1,0 +1,67 @@
+"""What handlers are given."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from app.api.bodies import Parsed
+from app.domain.idempotency import IdempotencyKey
+from app.services.datasets import DatasetService
+from app.services.health import HealthService
+from app.services.jobs import JobService
+from app.services.loading import ModelLoader
+from app.services.registry import RegistryService
+from app.services.training import TrainingService
+
+
+@dataclass(frozen=True)
+class Services:
+    """All that the handlers call."""
+
+    datasets: DatasetService
+    training: TrainingService
+    jobs: JobService
+    registry: RegistryService
+    models: ModelLoader
+    health: HealthService
+
+
+def services(request: Request) -> Services:
+    """The application's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+Use = Annotated[Services, Depends(services)]
+IdempotencyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key with the same request gives the first answer again, for 24 hours.",
+    ),
+]
+PreferHeader = Annotated[
+    str | None,
+    Header(alias="Prefer", description="`wait=N`: hold the answer until the job has ended, at most N ≤ 60 seconds."),
+]
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", description="Do it only while the ETag is still this one (else 412).")
+]
+
+
+def idempotency_key(request: Request, header: str | None, body: Parsed[object]) -> IdempotencyKey | None:
+    """The key and a fingerprint of all that the request says."""
+    if header is None:
+        return None
+    said = "\n".join([str(request.url.query), body.media_type, body.sha256])
+    scope = f"{request.method} {request.url.path}"
+    return IdempotencyKey(scope, header, hashlib.sha256(said.encode()).hexdigest())
+
+
+def caller(request: Request) -> str:
+    """Who asks, for the history."""
+    return str(request.state.caller)

@@ -1,0 +1,1 @@
+"""The documents of the contract, as pydantic models: at the edge only."""

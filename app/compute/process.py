@@ -1,0 +1,147 @@
+"""A warm process that runs one task after another, and that can be ended at any moment.
+
+The process has no database and writes no file: whatever happens to it, nothing outside has changed.
+Parent and child speak JSON and raw bytes over a pipe; nothing is pickled.
+"""
+
+import multiprocessing
+import os
+import queue
+import resource
+import signal
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import orjson
+
+Document = dict[str, Any]
+# A task as JSON in; progress out while it runs; at its end a result, and bytes that go with it.
+Target = Callable[[Document], Generator[Document, None, tuple[Document, bytes]]]
+Explain = Callable[[BaseException], Document]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The task goes on."""
+
+    document: Document
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task's result."""
+
+    document: Document
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The task raised, and the process lives; what `Explain` made of it."""
+
+    document: Document
+
+
+class ProcessLost(Exception):
+    """The process ended in the middle of a task."""
+
+
+class TaskProcess:
+    """The parent's end. Not thread-safe: one owner at a time."""
+
+    def __init__(self, target: Target, explain: Explain, memory_bytes: int | None = None) -> None:
+        self._child = (target, explain, memory_bytes)
+        self._spawn()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def start(self, task: Document) -> None:
+        """Hands over a task; raises `ProcessLost` when nobody is there to take it."""
+        if not self._process.is_alive():
+            self.restart()
+        try:
+            self._pipe.send_bytes(orjson.dumps(task))
+        except OSError as error:
+            raise ProcessLost from error
+
+    def poll(self, timeout: float) -> Progress | Done | Failed | None:
+        """What the task has to say within `timeout` seconds, or None; raises `ProcessLost`."""
+        try:
+            if not self._pipe.poll(timeout):
+                return None
+            kind, document = orjson.loads(self._pipe.recv_bytes())
+            if kind == "done":
+                return Done(document, self._pipe.recv_bytes())
+            return Progress(document) if kind == "progress" else Failed(document)
+        except (EOFError, OSError) as error:
+            raise ProcessLost from error
+
+    def restart(self) -> None:
+        """Ends the process, whatever it is doing, and starts a fresh one."""
+        self.end()
+        self._spawn()
+
+    def end(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+    def _spawn(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_child, args=(theirs, *self._child), daemon=True, name="mixtura-fit")
+        self._process.start()
+        theirs.close()
+
+
+def _child(pipe: Connection, target: Target, explain: Explain, memory_bytes: int | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    tasks: queue.SimpleQueue[Document] = queue.SimpleQueue()
+    # Read in a thread of its own: when the parent dies, this process ends even inside a long computation.
+    threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+    if memory_bytes is not None:
+        _cap_memory(memory_bytes)
+    while True:
+        _run(pipe, target, explain, tasks.get())
+
+
+def _receive(pipe: Connection, tasks: "queue.SimpleQueue[Document]") -> None:
+    try:
+        while True:
+            tasks.put(orjson.loads(pipe.recv_bytes()))
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def _run(pipe: Connection, target: Target, explain: Explain, task: Document) -> None:
+    try:
+        steps = target(task)
+        while True:
+            try:
+                _send(pipe, "progress", next(steps))
+            except StopIteration as stop:
+                document, content = stop.value
+                _send(pipe, "done", document)
+                pipe.send_bytes(content)
+                return
+    except Exception as error:
+        _send(pipe, "failed", explain(error))
+
+
+def _send(pipe: Connection, kind: str, document: Document) -> None:
+    pipe.send_bytes(orjson.dumps([kind, document], option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _cap_memory(extra: int) -> None:
+    """Lets the process have `extra` bytes of data beyond what it has now; past that, MemoryError."""
+    with open("/proc/self/status") as status:
+        used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
+    resource.setrlimit(resource.RLIMIT_DATA, (used + extra, used + extra))

@@ -1,0 +1,229 @@
+"""Datasets: a matrix stored once, whoever sends it again."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from app.domain.datasets import Dataset
+from app.domain.errors import DatasetInUse, DatasetNotFound, InvalidRequest
+from app.domain.fits import DataRef
+from app.domain.idempotency import IdempotencyKey
+from app.domain.ids import new_id
+from app.domain.paging import Page, PageRequest
+from app.domain.rows import MAX_FEATURES, Rows, check_names
+from app.services.fitting import TrainingData
+from app.storage import datasets as table
+from app.storage import idempotency, jobs
+from app.storage.artifacts import ArtifactStore
+from app.storage.database import Database
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Rows as sent: `identity` says which bytes and how they were read, so that a second sending is known."""
+
+    rows: Rows
+    identity: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class InlineData:
+    """Training rows that came inside a request."""
+
+    rows: Rows
+    sample_weight: list[float] | None = None
+    labels: list[int] | list[str] | None = None
+
+    def training_data(self) -> TrainingData:
+        """As arrays; labels become codes in the order of their values."""
+        weight = None if self.sample_weight is None else np.asarray(self.sample_weight, dtype=np.float64)
+        labels, names = None, None
+        if self.labels is not None:
+            values, labels = np.unique(np.asarray(self.labels), return_inverse=True)
+            names = [str(value) for value in values.tolist()]
+        return TrainingData(self.rows.X, column_names(self.rows), weight, labels, names)
+
+
+class DatasetService:
+    """Stored matrices and their names."""
+
+    def __init__(self, database: Database, artifacts: ArtifactStore) -> None:
+        self._database = database
+        self._artifacts = artifacts
+
+    def create(self, upload: Upload, name: str | None, key: IdempotencyKey | None) -> tuple[Dataset, bool]:
+        """Stores the rows unless they are here; the dataset, and whether the answer is a replay."""
+        names = column_names(upload.rows)
+        check_size(upload.rows.X)
+        check_names(names, "/feature_names")
+        stored = self._store(upload.rows.X, names, upload.identity, upload.sha256, upload.bytes, {})
+        with self._database.write() as tx:
+            if key is not None and (answer := idempotency.reserve(tx, key)) is not None:
+                again = table.find(tx, answer["dataset"])
+                if again is not None:
+                    return replace(again, name=answer["name"]), True
+            dataset = self._insert(tx, stored)
+            if name is not None:
+                table.name(tx, dataset.id, name)
+                dataset = replace(dataset, name=name)
+            if key is not None:
+                idempotency.keep(tx, key, {"dataset": dataset.id, "name": dataset.name})
+        self._discard_if_double(stored, dataset)
+        return dataset, False
+
+    def keep_inline(self, inline: InlineData) -> DataRef:
+        """Stores the rows of a request as a dataset without a name, weights and labels as columns of it."""
+        data = inline.training_data()
+        columns, matrix, categories = list(data.names), [data.X], {}
+        weight_column = label_column = None
+        if data.sample_weight is not None:
+            weight_column = _free_name("sample_weight", columns)
+            columns.append(weight_column)
+            matrix.append(data.sample_weight[:, None])
+        if data.labels is not None and data.label_names is not None:
+            label_column = _free_name("label", columns)
+            columns.append(label_column)
+            categories[label_column] = data.label_names
+            matrix.append(data.labels.astype(np.float64)[:, None])
+        X = np.ascontiguousarray(np.hstack(matrix))
+        sha = hashlib.sha256(orjson.dumps([columns, categories, X.shape]) + X.tobytes()).hexdigest()
+        stored = self._store(X, columns, f"rows:{sha}", sha, X.nbytes, categories)
+        with self._database.write() as tx:
+            dataset = self._insert(tx, stored)
+        self._discard_if_double(stored, dataset)
+        return DataRef(dataset.id, tuple(data.names), weight_column, label_column)
+
+    def find(self, reference: str) -> Dataset:
+        """The dataset of this id or name; raises `DatasetNotFound`."""
+        with self._database.read() as tx:
+            dataset = table.find(tx, reference)
+        if dataset is None:
+            raise not_found(reference)
+        return dataset
+
+    def page(self, request: PageRequest) -> Page[Dataset]:
+        """Datasets, newest first."""
+        with self._database.read() as tx:
+            return table.page(tx, request)
+
+    def delete(self, reference: str) -> None:
+        """Deletes the dataset and its file; raises `DatasetInUse` while a job that has not ended needs it."""
+        with self._database.write() as tx:
+            dataset = table.find(tx, reference, lock=True)
+            if dataset is None:
+                raise not_found(reference)
+            job = jobs.unfinished_on_dataset(tx, dataset.id)
+            if job is not None:
+                raise DatasetInUse(f"The dataset {reference!r} is used by job {job}, which has not ended.")
+            table.remove(tx, dataset.id)
+        self._artifacts.delete(dataset.key)
+
+    def matrix(self, dataset: Dataset) -> NDArray[np.float64]:
+        """The stored matrix, mapped into memory."""
+        return np.load(self._artifacts.path(dataset.key), mmap_mode="r", allow_pickle=False)
+
+    def _store(
+        self,
+        X: NDArray[np.float64],
+        names: list[str],
+        identity: str,
+        sha256: str,
+        size: int,
+        categories: dict[str, list[str]],
+    ) -> dict[str, Any]:
+        """The file in place (unless the dataset is known) and the row that would describe it."""
+        with self._database.read() as tx:
+            known = table.by_identity(tx, identity)
+        dataset_id = new_id()
+        key = f"datasets/{dataset_id}.npy"
+        if known is None:
+            with tempfile.NamedTemporaryFile(dir=self._artifacts.root, delete=False) as file:
+                np.save(file, X, allow_pickle=False)
+            self._artifacts.adopt(key, Path(file.name))
+        return {
+            "id": dataset_id,
+            "identity": identity,
+            "n_rows": X.shape[0],
+            "n_features": X.shape[1],
+            "feature_names": names,
+            "n_missing": int(np.isnan(X).sum()),
+            "dtype": str(X.dtype),
+            "bytes": size,
+            "sha256": sha256,
+            "summary": summarise(X, names) if known is None else known.summary,
+            "categories": categories,
+            "key": key,
+        }
+
+    def _insert(self, tx: Connection, stored: dict[str, Any]) -> Dataset:
+        known = table.by_identity(tx, stored["identity"])
+        if known is not None:
+            return known
+        if not self._artifacts.path(stored["key"]).exists():  # it was deleted since it was found
+            raise InvalidRequest("The dataset was deleted while it was sent again; send it once more.")
+        table.add(tx, stored)
+        added = table.by_identity(tx, stored["identity"])
+        assert added is not None
+        return added
+
+    def _discard_if_double(self, stored: dict[str, Any], dataset: Dataset) -> None:
+        if dataset.key != stored["key"]:
+            self._artifacts.delete(stored["key"])
+
+
+def not_found(reference: str) -> DatasetNotFound:
+    """The error of a reference that leads nowhere."""
+    return DatasetNotFound(f"There is no dataset with the id or name {reference!r}.")
+
+
+def column_names(rows: Rows) -> list[str]:
+    """The names sent, or x0, x1, …"""
+    return list(rows.names) if rows.names is not None else [f"x{j}" for j in range(rows.n_features)]
+
+
+def check_size(X: NDArray[np.float64], pointer: str = "/instances") -> None:
+    """Raises `InvalidRequest` for a matrix without rows or columns, or with too many columns."""
+    if X.shape[0] == 0:
+        raise InvalidRequest.at(pointer, "There are no rows; at least one is needed.")
+    if X.shape[1] == 0:
+        raise InvalidRequest.at(f"{pointer}/0", "The rows have no features; at least one is needed.")
+    if X.shape[1] > MAX_FEATURES:
+        raise InvalidRequest.at(
+            f"{pointer}/0", f"The rows have {X.shape[1]} features; at most {MAX_FEATURES} are taken."
+        )
+
+
+def summarise(X: NDArray[np.float64], names: list[str]) -> list[dict[str, Any]]:
+    """Count, missing, mean, standard deviation (n − 1), minimum, quartiles and maximum of each column."""
+    return [_summary(X[:, j], name) for j, name in enumerate(names)]
+
+
+def _summary(column: NDArray[np.float64], name: str) -> dict[str, Any]:
+    present = column[~np.isnan(column)]
+    facts: dict[str, Any] = {"name": name, "count": len(present), "missing": len(column) - len(present)}
+    if len(present) == 0:
+        return facts | {"mean": None, "std": None, "min": None, "quartiles": None, "max": None}
+    with np.errstate(over="ignore", invalid="ignore"):
+        std = float(present.std(ddof=1)) if len(present) > 1 else None
+        return facts | {
+            "mean": float(present.mean()),
+            "std": std,
+            "min": float(present.min()),
+            "quartiles": np.quantile(present, [0.25, 0.5, 0.75]).tolist(),
+            "max": float(present.max()),
+        }
+
+
+def _free_name(wanted: str, taken: list[str]) -> str:
+    while wanted in taken:
+        wanted += "_"
+    return wanted

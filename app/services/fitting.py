@@ -1,0 +1,155 @@
+"""The fit itself, from stored rows to a model file: what runs in a process of its own."""
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from core.anomaly import ScoreQuantiles
+from core.fit import Info
+from core.preprocess import AffineMap, fit_preprocess
+from numpy.typing import NDArray
+
+from app.domain.errors import ArtifactCorrupt, InvalidRequest, MixturaError
+from app.domain.fits import FitRequest
+from app.domain.jobs import Failure, FailureCode
+from app.services.algorithms import Algorithm, algorithm
+from app.services.model_file import FittedModel, to_bytes
+from core.errors import CollapsedComponent, Diverged, FitFailure, InvalidParameter, InvalidRows
+
+REPORT_EVERY_S = 0.2
+
+Progress = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """A fit and where its rows are: a matrix file whose columns are `columns`."""
+
+    request: dict[str, Any]
+    path: str
+    columns: list[str]
+    categories: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """`X` (n, d), with `sample_weight` (n,) and label codes (n,) where asked for."""
+
+    X: NDArray[np.float64]
+    names: list[str]
+    sample_weight: NDArray[np.float64] | None
+    labels: NDArray[np.int64] | None
+    label_names: list[str] | None
+
+
+def load_training_data(task: FitTask, request: FitRequest) -> TrainingData:
+    """The columns that the request names, out of the stored matrix."""
+    try:
+        matrix = np.load(task.path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactCorrupt("The dataset's stored file cannot be read.") from error
+    data = request.data
+    at = {name: j for j, name in enumerate(task.columns)}
+    aside = {data.sample_weight, data.labels}
+    names = list(data.features or (name for name in task.columns if name not in aside))
+    X = np.ascontiguousarray(matrix[:, [at[name] for name in names]], dtype=np.float64)
+    weight = None if data.sample_weight is None else np.array(matrix[:, at[data.sample_weight]])
+    labels, label_names = None, None
+    if data.labels is not None:
+        values, labels = np.unique(np.asarray(matrix[:, at[data.labels]]), return_inverse=True)
+        texts = task.categories.get(data.labels)
+        label_names = [texts[int(v)] if texts else f"{v:g}" for v in values]
+    return TrainingData(X, names, weight, labels, label_names)
+
+
+def run_fit(task: FitTask) -> Generator[Progress, None, dict[str, Any]]:
+    """Fits, yielding progress; returns the version's fields with the file under `artifact`."""
+    request = FitRequest.from_document(task.request)
+    kind = algorithm(request.algorithm)
+    yield _progress(kind, "preparing", 0.0)
+    data = load_training_data(task, request)
+    preprocess = fit_preprocess(
+        data.X, request.preprocess.scale, request.preprocess.pca, sample_weight=data.sample_weight
+    )
+    Z = preprocess.transform(data.X)
+    estimator = build_estimator(kind, request, preprocess, data.label_names)
+    labels = {"labels": data.labels} if data.labels is not None else {}
+    steps = estimator.fit_steps(Z, sample_weight=data.sample_weight, **labels)
+    last = yield from _throttled(kind, steps)
+    yield last | {"phase": "evaluating", "fraction": 1.0}
+    fitted = kind.fitted(estimator)
+    metrics = kind.metrics(estimator, Z, preprocess.log_abs_det, data.sample_weight)
+    if data.label_names is not None:
+        metrics["component_labels"] = data.label_names
+    quantiles = ScoreQuantiles.from_scores(kind.scores(fitted, Z, preprocess.log_abs_det))
+    contamination = request.anomaly.contamination
+    model = FittedModel(kind.name, tuple(data.names), fitted, preprocess, quantiles, contamination)
+    return {
+        "algorithm": kind.name,
+        "params": request.params,
+        "feature_names": data.names,
+        "n_samples": len(Z),
+        "metrics": metrics,
+        "anomaly": asdict(request.anomaly) | {"threshold": quantiles.threshold(contamination)},
+        "preprocess": asdict(request.preprocess) | {"n_features_out": preprocess.n_features_out},
+        "artifact": to_bytes(model),
+    }
+
+
+def build_estimator(kind: Algorithm, request: FitRequest, preprocess: AffineMap, label_names: list[str] | None) -> Any:
+    """The estimator of the request; starts given in original features go through `preprocess`."""
+    params = {name: value for name, value in request.params.items() if value is not None}
+    for name in ("means_init", "init"):
+        if isinstance(params.get(name), list):
+            params[name] = preprocess.transform(np.asarray(params[name], dtype=np.float64))
+    for name in ("weights_init", "precisions_init"):
+        if name in params:
+            params[name] = np.asarray(params[name], dtype=np.float64)
+    if label_names is not None:
+        params[kind.count] = len(label_names)
+    return kind.estimator(**params)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Why a fit failed, by name."""
+    match error:
+        case CollapsedComponent():
+            return Failure(FailureCode.COLLAPSED_COMPONENT, f"{error} Raise reg_covar, or ask for fewer components.")
+        case Diverged() | FitFailure():
+            return Failure(FailureCode.DIVERGED, str(error))
+        case MemoryError():
+            return Failure(FailureCode.OUT_OF_MEMORY, "The fit needed more memory than it may have.")
+        case ArtifactCorrupt():
+            return Failure(FailureCode.ARTIFACT_CORRUPT, error.detail)
+        case InvalidParameter() | InvalidRows() | InvalidRequest():
+            return Failure(FailureCode.INVALID_REQUEST, str(error))
+        case MixturaError():
+            return Failure(FailureCode.INTERNAL, error.detail)
+        case _:
+            return Failure(FailureCode.INTERNAL, f"The fit ended by an unforeseen {type(error).__name__}.")
+
+
+def _throttled(kind: Algorithm, steps: Iterator[Info]) -> Generator[Progress, None, Progress]:
+    """Passes on an iteration every `REPORT_EVERY_S` at most; returns the last one's progress."""
+    progress, said = _progress(kind, "fitting", 0.0), 0.0
+    for info in steps:
+        done = 1.0 if info.converged else info.iteration / info.max_iter
+        progress = _progress(kind, "fitting", (info.init - 1 + done) / info.n_init, info)
+        if time.monotonic() - said >= REPORT_EVERY_S:
+            yield progress
+            said = time.monotonic()
+    return progress
+
+
+def _progress(kind: Algorithm, phase: str, fraction: float, info: Info | None = None) -> Progress:
+    return {
+        "phase": phase,
+        "fraction": fraction,
+        "init": info.init if info else None,
+        "n_init": info.n_init if info else None,
+        "iteration": info.iteration if info else None,
+        "max_iter": info.max_iter if info else None,
+        kind.objective: info.objective if info else None,
+    }

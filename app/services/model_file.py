@@ -1,0 +1,90 @@
+"""A fitted model as a file: safetensors, that is named arrays and a header of text; nothing that could run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from core.anomaly import ScoreQuantiles
+from core.arrays import centroids_from_arrays, mixture_from_arrays, to_arrays
+from core.kmeans import Centroids
+from core.mixture import Mixture
+from core.preprocess import AffineMap
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from app.domain.errors import ArtifactCorrupt
+
+FORMAT = "mixtura-model/1"
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """All that serving needs. `model` lives in the space of `preprocess`; callers in original features."""
+
+    algorithm: str
+    feature_names: tuple[str, ...]
+    model: Mixture | Centroids
+    preprocess: AffineMap
+    training_scores: ScoreQuantiles
+    contamination: float
+
+
+def to_bytes(fitted: FittedModel) -> bytes:
+    """The file's content."""
+    arrays = {f"model/{name}": array for name, array in to_arrays(fitted.model).items()}
+    arrays |= {"preprocess/offset": fitted.preprocess.offset, "preprocess/scale": fitted.preprocess.scale}
+    if fitted.preprocess.rotation is not None:
+        arrays["preprocess/rotation"] = fitted.preprocess.rotation
+    arrays |= {"scores/levels": fitted.training_scores.levels, "scores/values": fitted.training_scores.values}
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "algorithm": fitted.algorithm,
+        "covariance_type": getattr(fitted.model, "covariance_type", None),
+        "feature_names": fitted.feature_names,
+        "contamination": fitted.contamination,
+    }
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return save(contiguous, metadata={"mixtura": orjson.dumps(header).decode()})
+
+
+def from_bytes(content: bytes) -> FittedModel:
+    """Back from `to_bytes`; raises `ArtifactCorrupt` for anything that it did not write."""
+    try:
+        header = _header(content)
+        arrays = load(content)
+        return FittedModel(
+            algorithm=header["algorithm"],
+            feature_names=tuple(header["feature_names"]),
+            model=_model(_under(arrays, "model/"), header["covariance_type"]),
+            preprocess=AffineMap(
+                offset=arrays["preprocess/offset"],
+                scale=arrays["preprocess/scale"],
+                rotation=arrays.get("preprocess/rotation"),
+            ),
+            training_scores=ScoreQuantiles(levels=arrays["scores/levels"], values=arrays["scores/values"]),
+            contamination=header["contamination"],
+        )
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactCorrupt("The file is not a model that this service wrote.") from error
+
+
+def _model(arrays: dict[str, NDArray[Any]], covariance_type: str | None) -> Mixture | Centroids:
+    if covariance_type is None:
+        return centroids_from_arrays(arrays)
+    return mixture_from_arrays(arrays, covariance_type)
+
+
+def _under(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    # The format's own layout: eight bytes of length, then JSON with our text under __metadata__.
+    length = int.from_bytes(content[:8], "little")
+    metadata = orjson.loads(content[8 : 8 + length])["__metadata__"]
+    header: dict[str, Any] = orjson.loads(metadata["mixtura"])
+    if header["format"] != FORMAT:
+        raise ValueError(f"format {header['format']!r}")
+    return header

@@ -1,0 +1,85 @@
+"""Ending a job: its outcome, version and alias in one transaction, the file in place before it."""
+
+from typing import Any
+
+from app.domain.errors import MixturaError
+from app.domain.fits import FitRequest
+from app.domain.jobs import Claim, Event, Failure
+from app.storage import jobs, registry
+from app.storage.artifacts import ArtifactStore
+from app.storage.database import Database
+
+BY_FIT = "fit"
+
+
+class SettlementService:
+    """Settles claims. Each method tells whether the claim still held; a stale one changes nothing."""
+
+    def __init__(self, database: Database, artifacts: ArtifactStore) -> None:
+        self._database = database
+        self._artifacts = artifacts
+
+    def succeed(self, claim: Claim, outcome: dict[str, Any], progress: dict[str, Any]) -> bool:
+        """Registers the next version of the model; `outcome` is what `run_fit` returned."""
+        request = FitRequest.from_document(claim.job.request)
+        content: bytes = outcome.pop("artifact")
+        # The token is part of the name: no two claims ever write the same file.
+        ref = self._artifacts.put(f"models/{claim.job.id}-{claim.token}.safetensors", content)
+        try:
+            held = self._register(claim, request, outcome, ref, progress)
+        except MixturaError:
+            self._artifacts.delete(ref.key)
+            raise
+        if not held:
+            self._artifacts.delete(ref.key)
+        return held
+
+    def fail(self, claim: Claim, failure: Failure) -> bool:
+        """The job has failed for good."""
+        with self._database.write() as tx:
+            job = jobs.lock_held(tx, claim)
+            if job is None:
+                return False
+            jobs.settle(tx, job, Event.FAIL, failure=failure)
+            return True
+
+    def process_lost(self, claim: Claim, max_attempts: int) -> bool:
+        """The process that ran the job died: once more, or `worker-lost` when it was the last attempt."""
+        if claim.job.attempts >= max_attempts:
+            return self.fail(claim, jobs.worker_lost(claim.job.attempts))
+        with self._database.write() as tx:
+            return jobs.requeue(tx, claim, Event.RETRY)
+
+    def hand_back(self, claim: Claim) -> bool:
+        """The worker stops before the job's end: another one may begin it."""
+        with self._database.write() as tx:
+            return jobs.requeue(tx, claim, Event.HAND_BACK)
+
+    def _register(
+        self, claim: Claim, request: FitRequest, outcome: dict[str, Any], ref: Any, progress: dict[str, Any]
+    ) -> bool:
+        with self._database.write() as tx:
+            job = jobs.lock_held(tx, claim)
+            if job is None:
+                return False
+            name = request.model
+            registry.ensure_model(tx, name, request.description, request.tags)
+            number = registry.next_version(tx, name)
+            values = outcome | {
+                "model": name,
+                "version": number,
+                "dataset_id": request.data.dataset,
+                "job_id": job.id,
+                "artifact_key": ref.key,
+                "artifact_sha256": ref.sha256,
+                "artifact_bytes": ref.bytes,
+                "tags": request.tags,
+                "description": request.description,
+            }
+            registry.add_version(tx, values)
+            if request.alias is not None:
+                registry.point_alias(tx, name, request.alias, number, BY_FIT)
+            jobs.report(tx, claim, progress)
+            result = {"model": name, "version": number, "metrics": outcome["metrics"]}
+            jobs.settle(tx, job, Event.SUCCEED, result=result)
+        return True

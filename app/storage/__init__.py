@@ -1,0 +1,1 @@
+"""All SQL and all files. A function here takes an open transaction; its caller commits."""

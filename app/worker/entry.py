@@ -1,0 +1,72 @@
+"""A worker process, from its wiring to its end."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+
+from app.compute.process import TaskProcess
+from app.domain.ids import new_id
+from app.observability.logs import configure_logging
+from app.services.datasets import DatasetService
+from app.services.settlement import SettlementService
+from app.services.training import TrainingService
+from app.settings import Settings
+from app.storage import jobs, workers
+from app.storage.artifacts import ArtifactStore
+from app.storage.database import Database
+from app.storage.migrate import upgrade
+from app.worker.signals import Signals
+from app.worker.slot import Slot
+from app.worker.tasks import explain, fit
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 5.0
+
+
+def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int:
+    """Works until SIGTERM, SIGINT or the supervisor's death; gives its jobs back and returns 0."""
+    settings = Settings()
+    configure_logging(settings.log_format)
+    signals = Signals()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: signals.stop())
+    if supervised:
+        signals.follow_stdin()
+    database = Database(settings.resolved_database_url)
+    upgrade(database)
+    worker = worker_id or new_id()
+    slots = [_slot(worker, settings, database, signals) for _ in range(concurrency)]
+    threads = [threading.Thread(target=slot.run, name=f"slot-{i}") for i, slot in enumerate(slots)]
+    with database.write() as tx:
+        workers.register(tx, worker, socket.gethostname(), os.getpid(), concurrency)
+    for thread in threads:
+        thread.start()
+    log.info("worker %s: %d slots", worker, concurrency)
+    while not signals.stopping.wait(HEARTBEAT_S):
+        with database.write() as tx:
+            workers.seen(tx, worker)
+            workers.forget_silent(tx, 3600)
+    for thread in threads:
+        thread.join()
+    retire(database, worker)
+    database.close()
+    return 0
+
+
+def retire(database: Database, worker: str) -> None:
+    """Strikes a worker off and frees whatever it still held."""
+    with database.write() as tx:
+        jobs.expire_leases(tx, worker)
+        workers.forget(tx, worker)
+
+
+def _slot(worker: str, settings: Settings, database: Database, signals: Signals) -> Slot:
+    artifacts = ArtifactStore.from_url(settings.resolved_artifacts_url)
+    datasets = DatasetService(database, artifacts)
+    training = TrainingService(database, artifacts, datasets, settings.max_queued_jobs, signals.announce)
+    settlement = SettlementService(database, artifacts)
+    process = TaskProcess(fit, explain, settings.job_memory_bytes)
+    return Slot(worker, settings, database, training, settlement, process, signals)
