@@ -83,7 +83,7 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="The directory of the embedded database and files: MIXTURA_DATA_DIR.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="How many fits run at once.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer requests.")] = 1,
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Whether a worker runs beside the API.")] = True,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen on any host without a key: open to all who reach it.")
@@ -93,7 +93,8 @@ def serve(
 
     The API answers on http://127.0.0.1:8000, with its documentation under /docs. What it knows is kept in the
     data directory, which is made when it is not there. Without MIXTURA_ADMIN_KEY the service is open, and
-    then it refuses to listen on any address but this machine's own.
+    then it refuses to listen on any address but this machine's own. One fit runs at a time: more workers on
+    the same database, `mixtura worker`, run more.
     """
     from app.serve import serve as run
 
