@@ -1,0 +1,37 @@
+"""Mixture models and k-means: arrays and a generator in, frozen values out; scikit-learn's face on top."""
+
+__all__ = [
+    "AffineMap",
+    "Centroids",
+    "CollapsedComponent",
+    "ConvergenceWarning",
+    "Diverged",
+    "FitFailure",
+    "GaussianMixture",
+    "Info",
+    "InvalidParameter",
+    "InvalidRows",
+    "KMeans",
+    "Mixture",
+    "NotFittedError",
+    "ScoreQuantiles",
+    "State",
+    "fit_preprocess",
+    "pull_back",
+]
+
+from core.anomaly import ScoreQuantiles
+from core.errors import (
+    CollapsedComponent,
+    ConvergenceWarning,
+    Diverged,
+    FitFailure,
+    InvalidParameter,
+    InvalidRows,
+    NotFittedError,
+)
+from core.estimators import GaussianMixture, KMeans
+from core.fit import Info, State
+from core.kmeans import Centroids
+from core.mixture import Mixture
+from core.preprocess import AffineMap, fit_preprocess, pull_back

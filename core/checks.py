@@ -1,0 +1,162 @@
+"""What is accepted from outside: scalars by their exact type and bound, arrays by shape, rows by place."""
+
+__all__ = [
+    "check_array",
+    "check_choice",
+    "check_integer",
+    "check_labels",
+    "check_real",
+    "check_rows",
+    "check_sample_weight",
+    "check_weights",
+]
+
+from collections.abc import Iterable
+from math import isfinite
+from numbers import Integral, Real
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+
+from core.errors import InvalidParameter, InvalidRows
+from core.types import Floats, Ints
+
+# The tolerance within which weights must sum to one, and a given matrix be symmetric.
+SUM_TOLERANCE = 1e-8
+
+
+def check_integer(name: str, value: object, minimum: int) -> int:
+    """An integer of at least `minimum`; a boolean is not one, nor is 2.0."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise InvalidParameter(name, value, f"must be an integer, at least {minimum}")
+    if value < minimum:
+        raise InvalidParameter(name, value, f"must be at least {minimum}")
+    return int(value)
+
+
+def check_real(name: str, value: object, minimum: float) -> float:
+    """A finite real number of at least `minimum`; a boolean is not one."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise InvalidParameter(name, value, f"must be a real number, at least {minimum:g}")
+    if not isfinite(value) or value < minimum:
+        raise InvalidParameter(name, value, f"must be finite and at least {minimum:g}")
+    return float(value)
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
+    """One of a few strings."""
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        raise InvalidParameter(name, value, "must be one of " + ", ".join(repr(choice) for choice in known))
+    return value
+
+
+def check_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """A finite float64 array of exactly this shape."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":
+            raise InvalidParameter(name, value, f"must be an array of numbers of shape {shape}")
+        array = np.ascontiguousarray(array, dtype=np.float64)
+    except InvalidParameter:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidParameter(name, value, f"must be an array of numbers of shape {shape}") from error
+    if array.shape != shape:
+        raise InvalidParameter(name, value, f"must have shape {shape}, not {array.shape}")
+    if not np.isfinite(array).all():
+        raise InvalidParameter(name, value, "must be finite")
+    return array
+
+
+def check_weights(name: str, value: ArrayLike, n_components: int) -> Floats:
+    """Mixing weights, shape (n_components,): in [0, 1] and summing to one within 1e-8."""
+    weights = check_array(name, value, (n_components,))
+    if (weights < 0).any():
+        raise InvalidParameter(name, value, "must not be negative")
+    total = float(weights.sum())
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise InvalidParameter(name, value, f"must sum to 1 within {SUM_TOLERANCE:g}, not to {total!r}")
+    return weights
+
+
+def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the model") -> Floats:
+    """Rows of finite float64, shape (n_samples, n_features), C-contiguous.
+
+    Raises `InvalidRows`, with the place of the first fault, for anything else: sparse matrices, strings,
+    ragged lists, no rows, no columns, NaN, infinity, or another number of features than `n_features`.
+    """
+    if sparse.issparse(X):
+        raise InvalidRows("sparse input is not supported: pass X.toarray()")
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise InvalidRows("rows are ragged: every row needs the same number of values") from error
+    if array.dtype.kind not in "iufO":
+        raise InvalidRows(f"rows must be real numbers, not {array.dtype}")
+    if array.dtype.kind == "O":
+        array = _numbers(array)
+    if array.ndim != 2:
+        raise InvalidRows(f"expected rows in a 2-D array, got a {array.ndim}-D array: reshape your data")
+    if array.shape[0] == 0:
+        raise InvalidRows("found 0 rows, at least 1 is required")
+    if array.shape[1] == 0:
+        raise InvalidRows("found 0 features, at least 1 is required")
+    if n_features is not None and array.shape[1] != n_features:
+        raise InvalidRows(f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input")
+    with np.errstate(over="ignore"):
+        rows = np.ascontiguousarray(array, dtype=np.float64)
+    finite = np.isfinite(rows)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        kind = "NaN" if np.isnan(rows[row, column]) else "an infinite value"
+        raise InvalidRows(f"X contains {kind}", int(row), int(column))
+    return rows
+
+
+def _numbers(array: np.ndarray[tuple[int, ...], np.dtype[np.object_]]) -> Floats:
+    """An array of Python objects as floats, when each of them is a real number."""
+    for index, value in np.ndenumerate(array):
+        if isinstance(value, bool) or not isinstance(value, Real):
+            place = [int(i) for i in index[:2]]
+            raise InvalidRows(f"{value!r:.40} is not a real number", *place)
+    try:
+        return array.astype(np.float64)
+    except OverflowError as error:
+        raise InvalidRows("an integer is too large for a float") from error
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floats:
+    """Weights of the rows, shape (n_samples,): finite, not negative, not all zero; ones for None."""
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = check_array("sample_weight", sample_weight, (n_samples,))
+    if (weights < 0).any():
+        row = int(np.argmax(weights < 0))
+        raise InvalidParameter("sample_weight", weights[row], f"must not be negative (row {row})")
+    if not weights.any():
+        raise InvalidParameter("sample_weight", sample_weight, "must not be zero for every row")
+    if not np.isfinite(weights.sum()):
+        raise InvalidParameter("sample_weight", sample_weight, "must have a finite sum")
+    return weights
+
+
+def check_labels(name: str, labels: ArrayLike, n_samples: int, n_labels: int | None = None) -> Ints:
+    """Integer labels, shape (n_samples,); with `n_labels`, codes 0 … n_labels − 1, each of them in use."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise InvalidParameter(name, labels, "must be integers")
+    if array.shape != (n_samples,):
+        raise InvalidParameter(name, labels, f"must have shape ({n_samples},), not {array.shape}")
+    codes = array.astype(np.int64)
+    if n_labels is None:
+        return codes
+    outside = (codes < 0) | (codes >= n_labels)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InvalidParameter(name, int(codes[row]), f"must lie in 0 … {n_labels - 1} (row {row})")
+    absent = np.flatnonzero(np.bincount(codes, minlength=n_labels) == 0)
+    if absent.size:
+        raise InvalidParameter(name, labels, f"has no row with label {absent[0]}: one component a label")
+    return codes

@@ -1,0 +1,174 @@
+"""Expectation–maximisation as an algorithm of the fitting loop, and the closed form for labelled rows."""
+
+__all__ = ["EM", "fit_labelled", "statistics_from_labels"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.covariance import Covariance
+from core.errors import Diverged
+from core.fit import Step
+from core.mixture import Mixture, Statistics, combine, e_step, m_step, statistics_of
+from core.rows import Chunk, chunk_rows, map_reduce
+from core.seeding import block_labels, kmeans_labels, kmeans_plus_plus, nearest_labels, random_resp, random_rows
+from core.types import Floats, Ints, MapLike
+
+# A fall of the bound of this size relative to it is the round-off of a sum over rows.
+BOUND_ROUND_OFF = 1e-10
+
+STARTS = ("kmeans", "k-means++", "random", "random_from_data", "block")
+
+
+@dataclass(frozen=True)
+class EM:
+    """EM for Gaussian mixtures (Dempster, Laird & Rubin 1977; Bishop 2006, §9.2.2).
+
+    `start` estimates a mixture from labels or random responsibilities, then puts the given `weights`, `means` and
+    `covariance` in the place of the estimated ones; an `initial` mixture replaces it all.
+    """
+
+    X: Floats
+    sample_weight: Floats
+    n_components: int
+    structure: type[Covariance]
+    init_params: str = "kmeans"
+    tol: float = 1e-3
+    reg_covar: float = 1e-6
+    weights: Floats | None = None
+    means: Floats | None = None
+    covariance: Covariance | None = None
+    initial: Mixture | None = None
+    chunk_map: MapLike = map
+    chunks: list[Chunk] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chunks", chunk_rows(self.X, self.sample_weight, self.n_components))
+
+    @property
+    def sign(self) -> int:
+        """The likelihood is maximised."""
+        return 1
+
+    def start(self, rng: np.random.Generator) -> Mixture:
+        """One initial mixture."""
+        if self.initial is not None:
+            return self.initial
+        if self.weights is not None and self.means is not None and self.covariance is not None:
+            return Mixture(self.weights, self.means, self.covariance)
+        if self.init_params == "random":
+            statistics = self._from_resp(random_resp(self.X.shape[0], self.n_components, rng))
+        else:
+            labels = self._labels(rng)
+            statistics = statistics_from_labels(self.structure, self.chunks, labels, self.n_components, self.chunk_map)
+        if self.covariance is not None:
+            # Its covariances are not needed, and where they would be singular, must not be asked for.
+            counts = statistics.counts
+            estimated = Mixture(counts / counts.sum(), statistics.means, self.covariance)
+        else:
+            estimated = m_step(self.structure, statistics, self.reg_covar)
+        return Mixture(
+            estimated.weights if self.weights is None else self.weights,
+            estimated.means if self.means is None else self.means,
+            estimated.covariance,
+        )
+
+    def step(self, mixture: Mixture) -> Step[Mixture]:
+        """One E-step and one M-step; the objective is the mean log-likelihood that the E-step found."""
+        structure = self.structure
+        statistics = map_reduce(partial(e_step, mixture), self.chunks, partial(combine, structure), self.chunk_map)
+        bound = statistics.log_likelihood / statistics.total
+        if not np.isfinite(bound):
+            raise Diverged(f"the mean log-likelihood became {bound}")
+        return Step(m_step(structure, statistics, self.reg_covar), bound)
+
+    def quiet(self, step: Step[Mixture], change: float) -> bool:
+        """Whether the signed gain is below `tol`.
+
+        A fall counts as no gain only within round-off or, with `reg_covar` > 0, within `tol`: then the M-step does
+        not maximise the bound itself. Any other fall is no convergence. With `tol` = 0 nothing is quiet.
+        """
+        allowed = self.slack(step.objective)
+        if self.reg_covar > 0:
+            allowed = max(allowed, self.tol)
+        return self.tol > 0 and -allowed < change < self.tol
+
+    def slack(self, objective: float) -> float:
+        """Round-off of the mean log-likelihood."""
+        return BOUND_ROUND_OFF * max(1.0, abs(objective))
+
+    def finish(self, mixture: Mixture, objective: float) -> float:
+        """The bound of the last E-step."""
+        return objective
+
+    def pack(self, mixture: Mixture) -> dict[str, Floats]:
+        """Parameters, with the Cholesky factors as they are."""
+        return {
+            "weights": mixture.weights,
+            "means": mixture.means,
+            "covariances": mixture.covariance.covariances,
+            "precisions_cholesky": mixture.covariance.precisions_cholesky,
+        }
+
+    def unpack(self, arrays: Mapping[str, Floats]) -> Mixture:
+        """The inverse of `pack`."""
+        k, d = arrays["means"].shape
+        covariance = self.structure(arrays["covariances"], arrays["precisions_cholesky"], k, d)
+        return Mixture(arrays["weights"], arrays["means"], covariance)
+
+    def _labels(self, rng: np.random.Generator) -> Ints:
+        X, weight, k = self.X, self.sample_weight, self.n_components
+        if self.init_params == "block":
+            return block_labels(X.shape[0], k)
+        if self.init_params == "kmeans":
+            return kmeans_labels(X, k, weight, rng, self.chunk_map)
+        choose = kmeans_plus_plus if self.init_params == "k-means++" else random_rows
+        return nearest_labels(X, choose(X, k, weight, rng))
+
+    def _from_resp(self, resp: Floats) -> Statistics:
+        def statistics(chunk: Chunk) -> Statistics:
+            rows = resp[chunk.start : chunk.start + chunk.X.shape[0]]
+            return statistics_of(self.structure, chunk.X, rows * chunk.sample_weight[:, None], 0.0)
+
+        return map_reduce(statistics, self.chunks, partial(combine, self.structure))
+
+
+def statistics_from_labels(
+    structure: type[Covariance],
+    chunks: list[Chunk],
+    labels: Ints,
+    n_components: int,
+    chunk_map: MapLike = map,
+) -> Statistics:
+    """Statistics of rows whose component is known: responsibilities are 0 or 1."""
+    return map_reduce(
+        partial(_labelled_chunk, structure, labels, n_components), chunks, partial(combine, structure), chunk_map
+    )
+
+
+def _labelled_chunk(
+    structure: type[Covariance], labels: NDArray[np.int64], n_components: int, chunk: Chunk
+) -> Statistics:
+    resp = np.zeros((chunk.X.shape[0], n_components))
+    rows = np.arange(chunk.X.shape[0])
+    resp[rows, labels[chunk.start : chunk.start + chunk.X.shape[0]]] = chunk.sample_weight
+    return statistics_of(structure, chunk.X, resp, 0.0)
+
+
+def fit_labelled(algorithm: EM, labels: Ints) -> tuple[Mixture, float]:
+    """The maximum-likelihood mixture of labelled rows, in closed form, and its mean log-likelihood.
+
+    One component a label: weights are shares, means and covariances those of the label's rows
+    (Bishop 2006, §4.2.2), with `reg_covar` as in the M-step.
+    """
+    statistics = statistics_from_labels(
+        algorithm.structure, algorithm.chunks, labels, algorithm.n_components, algorithm.chunk_map
+    )
+    mixture = m_step(algorithm.structure, statistics, algorithm.reg_covar)
+    bound = map_reduce(
+        partial(e_step, mixture), algorithm.chunks, partial(combine, algorithm.structure), algorithm.chunk_map
+    )
+    return mixture, bound.log_likelihood / bound.total

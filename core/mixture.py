@@ -1,0 +1,221 @@
+"""A Gaussian mixture: its parameters, its log-densities, and the two steps of EM over chunks of rows."""
+
+__all__ = ["Mixture", "Statistics", "combine", "e_step", "log_responsibilities", "m_step", "statistics_of"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log, pi
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.checks import check_array, check_choice, check_integer, check_rows, check_weights
+from core.covariance import COVARIANCES, TINY, Covariance
+from core.linalg import row_norms
+from core.rows import Chunk, chunk_slices
+from core.tails import far_log_responsibilities
+from core.types import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """p(x) = Σₖ πₖ N(x | μₖ, Σₖ) (Bishop 2006, eq. 9.7): weights π (k,), means μ (k, d), and the covariances."""
+
+    weights: Floats
+    means: Floats
+    covariance: Covariance
+
+    @classmethod
+    def from_parameters(
+        cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: str
+    ) -> "Mixture":
+        """A mixture from given parameters; means (k, d), covariances in scikit-learn's shape for the type.
+
+        Raises `InvalidParameter` for a wrong shape, weights that do not sum to 1, or a covariance that is not
+        symmetric positive definite, naming the component.
+        """
+        structure = COVARIANCES[check_choice("covariance_type", covariance_type, COVARIANCES)]
+        shape = np.shape(means)
+        if len(shape) != 2 or 0 in shape:
+            shape = (max(np.size(weights), 1), shape[-1] if shape else 1)
+        k, d = shape
+        return cls(
+            check_weights("weights", weights, k),
+            check_array("means", means, (k, d)),
+            structure.from_covariances(covariances, k, d),
+        )
+
+    @property
+    def n_components(self) -> int:
+        """k."""
+        return self.means.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """d."""
+        return self.means.shape[1]
+
+    @property
+    def covariance_type(self) -> str:
+        """Name of the covariance structure."""
+        return self.covariance.name
+
+    @property
+    def covariances(self) -> Floats:
+        """Full (k, d, d), tied (d, d), diag (k, d), spherical (k,)."""
+        return self.covariance.covariances
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters: means, covariances, and weights but one."""
+        return self.means.size + self.covariance.n_parameters + self.n_components - 1
+
+    def log_prob(self, X: ArrayLike) -> Floats:
+        """log N(xₙ | μₖ, Σₖ), shape (n, k); −inf where the density is below every float."""
+        return self._by_chunks(X, lambda rows: (_log_prob(self, rows),))[0]
+
+    def score_samples(self, X: ArrayLike) -> Floats:
+        """log p(xₙ), shape (n,), in nats."""
+        return self._by_chunks(X, lambda rows: log_responsibilities(self, rows)[:1])[0]
+
+    def log_responsibilities(self, X: ArrayLike) -> tuple[Floats, Floats]:
+        """log p(xₙ), shape (n,), and log p(k | xₙ), shape (n, k) (Bishop 2006, eq. 9.13)."""
+        log_density, log_resp = self._by_chunks(X, lambda rows: log_responsibilities(self, rows))
+        return log_density, log_resp
+
+    def predict(self, X: ArrayLike) -> Ints:
+        """The most probable component of each row, shape (n,)."""
+        return self._by_chunks(X, lambda rows: (log_responsibilities(self, rows)[1].argmax(axis=1),))[0].astype(
+            np.int64
+        )
+
+    def predict_proba(self, X: ArrayLike) -> Floats:
+        """p(k | xₙ), shape (n, k); finite, and each row sums to 1 however far it lies."""
+        return np.exp(self.log_responsibilities(X)[1])
+
+    def mahalanobis(self, X: ArrayLike) -> Floats:
+        """Distance of each row to each component in its own metric, shape (n, k): √((x−μ)ᵀ Σ⁻¹ (x−μ))."""
+        return self._by_chunks(X, lambda rows: (_mahalanobis(self, rows),))[0]
+
+    def sample(self, n_samples: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
+        """Draws rows (n_samples, d) and their components (n_samples,), grouped by component."""
+        check_integer("n_samples", n_samples, 1)
+        counts = rng.multinomial(n_samples, self.weights / self.weights.sum())
+        groups = [
+            mean + self.covariance.colour(k, rng.standard_normal((count, self.n_features)))
+            for k, (mean, count) in enumerate(zip(self.means, counts, strict=True))
+        ]
+        return np.concatenate(groups), np.repeat(np.arange(self.n_components), counts)
+
+    def _by_chunks(self, X: ArrayLike, function: Callable[[Floats], tuple[Floats, ...]]) -> tuple[Floats, ...]:
+        """Results of a function of rows, chunk by chunk: its temporaries stay small whatever n is."""
+        rows = check_rows(X, self.n_features)
+        slices = chunk_slices(*rows.shape, self.n_components)
+        parts = [function(rows[part]) for part in slices]
+        if len(parts) == 1:
+            return parts[0]
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+
+def _log_prob(mixture: Mixture, X: Floats) -> Floats:
+    constant = mixture.n_features * log(2 * pi)
+    squares = mixture.covariance.squared_mahalanobis(X, mixture.means)
+    result: Floats = -0.5 * (constant + squares) + mixture.covariance.log_det
+    return result
+
+
+def _mahalanobis(mixture: Mixture, X: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        norms = [row_norms(mixture.covariance.whiten(k, X - mean)) for k, mean in enumerate(mixture.means)]
+    return np.stack(norms, axis=1)
+
+
+def log_responsibilities(mixture: Mixture, X: Floats) -> tuple[Floats, Floats]:
+    """The E-step on rows already checked: log p(xₙ) (n,) and log rₙₖ (n, k) (Bishop 2006, eq. 9.23).
+
+    By log-sum-exp about each row's largest term; rows all of whose terms underflow to −∞ are compared in the
+    scaled domain, so that responsibilities are defined for every finite row.
+    """
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(mixture.weights)
+    terms = _log_prob(mixture, X) + log_weights
+    top = terms.max(axis=1)
+    far = ~np.isfinite(top)
+    if far.any():
+        top = np.where(far, 0.0, top)
+    with np.errstate(under="ignore", divide="ignore", invalid="ignore"):
+        log_density = top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
+        log_resp = terms - log_density[:, None]
+    if far.any():
+        offsets = log_weights + mixture.covariance.log_det
+        log_resp[far] = far_log_responsibilities(X[far], mixture.means, mixture.covariance, offsets)
+    return log_density, log_resp
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the M-step needs of any number of rows, each with its weight w.
+
+    `log_likelihood` Σ w log p(x); `total` Σ w; `counts` Nₖ = Σ w rₖ (k,); `means` (k, d), the weighted mean of each
+    component; `scatter`, products of residuals from *these* means in the covariance structure's shape.
+    """
+
+    log_likelihood: float
+    total: float
+    counts: Floats
+    means: Floats
+    scatter: Floats
+
+
+def statistics_of(structure: type[Covariance], X: Floats, resp: Floats, log_likelihood: float) -> Statistics:
+    """Statistics of rows X (n, d) under weighted responsibilities (n, k).
+
+    Means are taken about the first row and residuals about the means: an offset shared by all rows drops out
+    before anything is squared.
+    """
+    counts = resp.sum(axis=0)
+    reference = X[0]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        means = reference + (resp.T @ (X - reference)) / np.where(counts > TINY, counts, 1.0)[:, None]
+        scatter = structure.scatter(X, resp, means)
+    return Statistics(log_likelihood, float(counts.sum()), counts, means, scatter)
+
+
+def combine(structure: type[Covariance], a: Statistics, b: Statistics) -> Statistics:
+    """Statistics of two sets of rows together (Chan, Golub & LeVeque 1979).
+
+    Scatter about the joint mean is the sum of both plus NₐN_b/(Nₐ+N_b) δδᵀ, δ the difference of the means: only
+    non-negative terms are added, so nothing cancels.
+    """
+    counts = a.counts + b.counts
+    share = b.counts / np.where(counts > TINY, counts, 1.0)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        deltas = b.means - a.means
+        means = a.means + deltas * share[:, None]
+        scatter = a.scatter + b.scatter + structure.spread(a.counts * share, deltas)
+    return Statistics(a.log_likelihood + b.log_likelihood, a.total + b.total, counts, means, scatter)
+
+
+def e_step(mixture: Mixture, chunk: Chunk) -> Statistics:
+    """Statistics of a chunk under the responsibilities that the mixture gives it (Bishop 2006, eq. 9.23)."""
+    log_density, log_resp = log_responsibilities(mixture, chunk.X)
+    weight = chunk.sample_weight
+    with np.errstate(under="ignore"):
+        resp = np.exp(log_resp) * weight[:, None]
+    return statistics_of(type(mixture.covariance), chunk.X, resp, float(weight @ log_density))
+
+
+def m_step(structure: type[Covariance], statistics: Statistics, reg_covar: float) -> Mixture:
+    """The mixture that maximises the expected log-likelihood (Bishop 2006, eq. 9.24–9.26; Dempster et al. 1977).
+
+    A component without rows keeps weight 0 and waits at the mean of all rows, with `reg_covar` for covariance.
+    Raises `CollapsedComponent` or `Diverged`.
+    """
+    counts = statistics.counts
+    weights = counts / counts.sum()
+    empty = counts <= TINY
+    means = statistics.means
+    if empty.any():
+        means = np.where(empty[:, None], weights @ means, means)
+    covariance = structure.estimate(counts, statistics.scatter, means.shape[1], reg_covar)
+    return Mixture(weights, means, covariance)

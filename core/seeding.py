@@ -1,0 +1,100 @@
+"""Where a fit starts: rows chosen as centres, and labels for the first M-step of a mixture."""
+
+__all__ = ["block_labels", "kmeans_labels", "kmeans_plus_plus", "nearest_labels", "random_resp", "random_rows"]
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from core.fit import fit_steps
+from core.kmeans import Lloyd, assign, frame
+from core.rows import chunk_slices
+from core.types import Floats, Ints, MapLike
+
+
+def kmeans_plus_plus(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.random.Generator) -> Ints:
+    """Indices (n_clusters,) of rows chosen far apart: greedy k-means++ (Arthur & Vassilvitskii 2007).
+
+    A row is drawn with probability proportional to w D², D its distance to the nearest centre chosen before; of
+    2 + ⌊log k⌋ such candidates the one that leaves the least Σ w D² is kept.
+    """
+    offset, scale = frame(X)
+    Z = (X - offset) / scale
+    n_trials = 2 + int(np.log(n_clusters))
+    chosen = np.empty(n_clusters, dtype=np.int64)
+    chosen[0] = _draw(sample_weight, 1, rng)[0]
+    squares = _squares_to(Z, Z[chosen[:1]])[:, 0]
+    for cluster in range(1, n_clusters):
+        mass = sample_weight * squares
+        # With fewer distinct rows than clusters every distance is 0: any row is as good as another.
+        candidates = _draw(mass if mass.any() else sample_weight, n_trials, rng)
+        reduced = np.minimum(squares[:, None], _squares_to(Z, Z[candidates]))
+        best = int((sample_weight @ reduced).argmin())
+        chosen[cluster] = candidates[best]
+        squares = reduced[:, best]
+    return chosen
+
+
+def random_rows(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.random.Generator) -> Ints:
+    """Indices (n_clusters,) of distinct rows drawn at random, by weight."""
+    return rng.choice(X.shape[0], size=n_clusters, replace=False, p=sample_weight / sample_weight.sum())
+
+
+def nearest_labels(X: Floats, chosen: Ints) -> Ints:
+    """Labels (n,) of the nearest of the chosen rows.
+
+    Scikit-learn gives each chosen row to its component and no other row to any: covariances of `reg_covar` alone,
+    whose first E-step is this assignment, and nothing at all when `reg_covar` is 0.
+    """
+    offset, scale = frame(X)
+    Z = (X - offset) / scale
+    parts = chunk_slices(*X.shape, chosen.shape[0])
+    labels = np.concatenate([assign(Z[part], Z[chosen])[0] for part in parts])
+    labels[chosen] = np.arange(chosen.shape[0])
+    return labels
+
+
+def random_resp(n_samples: int, n_components: int, rng: np.random.Generator) -> Floats:
+    """Responsibilities (n, k) drawn uniformly, each row divided by its sum."""
+    resp = rng.random((n_samples, n_components))
+    normalised: Floats = resp / resp.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def block_labels(n_samples: int, n_components: int) -> Ints:
+    """Labels (n,) of consecutive blocks of rows whose sizes differ by at most one."""
+    return np.arange(n_samples, dtype=np.int64) * n_components // n_samples
+
+
+def kmeans_labels(
+    X: Floats,
+    n_components: int,
+    sample_weight: Floats,
+    rng: np.random.Generator,
+    chunk_map: MapLike = map,
+) -> Ints:
+    """Labels (n,) by one run of k-means from a k-means++ start, with the defaults of `KMeans`."""
+
+    def seed(generator: np.random.Generator) -> Floats:
+        rows: Floats = X[kmeans_plus_plus(X, n_components, sample_weight, generator)]
+        return rows
+
+    lloyd = Lloyd(X, sample_weight, n_components, seed, chunk_map=chunk_map)
+    steps = fit_steps(lloyd, rng, n_init=1, max_iter=300)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            centers: Floats = stop.value.parameters
+            return np.concatenate([assign(chunk.X, centers)[0] for chunk in lloyd.chunks])
+
+
+def _draw(mass: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """Indices drawn with replacement, proportionally to the mass."""
+    cumulative = np.cumsum(mass / mass.max())
+    drawn = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
+    # The product may round up to the total: the last row with any mass is meant then.
+    return np.minimum(drawn, int(np.flatnonzero(mass)[-1])).astype(np.int64)
+
+
+def _squares_to(Z: Floats, centers: Floats) -> Floats:
+    return np.concatenate([cdist(Z[part], centers, "sqeuclidean") for part in chunk_slices(*Z.shape, centers.shape[0])])
