@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     @classmethod
     def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().strip()) < 8:
-            raise ValueError("MIXTURA_ADMIN_KEY has fewer than 8 characters")
+            raise ValueError("a key has at least 8 characters")
         return value
 
     @property

@@ -1,23 +1,26 @@
-"""What all tests share: a fresh database of either kind, a store of files."""
+"""What all tests share: a fresh database of either kind, a store of files, a running service."""
 
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
 from app.storage.migrate import upgrade
+from tests.service import Service, running
 
 POSTGRES = os.environ.get("MIXTURA_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 
 
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL database of this test's own, dropped after it."""
+@contextmanager
+def postgres_database() -> Iterator[str]:
+    """The URL of a new PostgreSQL database, dropped at the end."""
     name = f"mixtura_test_{uuid.uuid4().hex[:12]}"
     admin = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -26,6 +29,35 @@ def postgres_url() -> Iterator[str]:
     with admin.connect() as connection:
         connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
     admin.dispose()
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    with postgres_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A real service over either database, one for all tests that only talk to it."""
+    data_dir = tmp_path_factory.mktemp("service") / request.param
+    with ExitStack() as stack:
+        environment = {"MIXTURA_MAX_BODY_BYTES": "2000000"}
+        if request.param == "postgresql":
+            environment["MIXTURA_DATABASE_URL"] = stack.enter_context(postgres_database())
+        yield stack.enter_context(running(data_dir, **environment))
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[httpx.Client]:
+    with service.client() as client:
+        yield client
+
+
+@pytest.fixture
+def model_name() -> str:
+    """A name that no other test uses."""
+    return f"m-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 
@@ -53,7 +53,7 @@ IfMatch = Annotated[
 ]
 
 
-def idempotency_key(request: Request, header: str | None, body: Parsed[object]) -> IdempotencyKey | None:
+def idempotency_key(request: Request, header: str | None, body: Parsed[Any]) -> IdempotencyKey | None:
     """The key and a fingerprint of all that the request says."""
     if header is None:
         return None

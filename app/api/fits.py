@@ -26,8 +26,9 @@ fit_body: Body[GaussianMixtureFit | KMeansFit] = Body(FitRequest, place_rows, "/
     status_code=202,
     summary="Fit a model",
     response_model=Job,
-    responses={200: {"model": Job, "description": "The job has ended within `Prefer: wait`."}}
-    | problems(404, 503, *BODY),
+    responses=problems(
+        404, 503, *BODY, also={200: {"model": Job, "description": "The job has ended within `Prefer: wait`."}}
+    ),
     openapi_extra=describe(
         fit_body,
         {"inline": examples.FIT, "dataset": examples.FIT_STORED, "kmeans": examples.FIT_KMEANS},

@@ -4,6 +4,7 @@ from itertools import chain
 from typing import Annotated, Any
 
 import numpy as np
+import orjson
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -116,10 +117,8 @@ def _check_width(width: int) -> None:
 
 
 def _not_a_number(cell: Any) -> str:
-    shown = (
-        {True: "true", False: "false"}.get(cell, repr(cell)) if isinstance(cell, (bool, str)) else type(cell).__name__
-    )
-    return f"{shown[:60]} is not a number."
+    shown = orjson.dumps(cell).decode()
+    return f"{shown if len(shown) <= 60 else shown[:57] + '…'} is not a number."
 
 
 def _refusal(faults: Any) -> PydanticCustomError:

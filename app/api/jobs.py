@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, get_args
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
@@ -29,7 +29,7 @@ KEEP_ALIVE_S = 15.0
 
 
 def _allowed(literal: object) -> tuple[str, ...]:
-    return tuple(literal.__args__)  # type: ignore[attr-defined]
+    return get_args(literal)
 
 
 class JobQuery(ListQuery):
@@ -41,8 +41,8 @@ class JobQuery(ListQuery):
 
     @field_validator("status", "kind")
     @classmethod
-    def _known(cls, value: str | None, info: "object") -> str | None:
-        allowed = _allowed(StatusName if info.field_name == "status" else KindName)  # type: ignore[attr-defined]
+    def _known(cls, value: str | None, info: ValidationInfo) -> str | None:
+        allowed = _allowed(StatusName if info.field_name == "status" else KindName)
         for name in split(value):
             if name not in allowed:
                 raise ValueError(f"{name!r} is not one of {', '.join(allowed)}")
@@ -100,7 +100,7 @@ def cancel_job(use: Use, job: JobId) -> Job:
     "/{job}/events",
     summary="Follow a job",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}} | problems(404, *READ),
+    responses=problems(404, *READ, also={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}),
     dependencies=[Depends(Accepts("text/event-stream"))],
 )
 async def follow_job(

@@ -162,11 +162,15 @@ def get_parameters(use: Use, name: ModelPath, version: VersionPath) -> Response:
     "/{name}/versions/{version}/artifact",
     summary="Download a version's file",
     response_class=Response,
-    responses={
-        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-        304: {"description": "The file that you have (`If-None-Match`)."},
-    }
-    | problems(404, 503, *READ),
+    responses=problems(
+        404,
+        503,
+        *READ,
+        also={
+            200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+            304: {"description": "The file that you have (`If-None-Match`)."},
+        },
+    ),
     dependencies=[Depends(Accepts("application/octet-stream"))],
 )
 def get_artifact(

@@ -44,10 +44,14 @@ that point at what to change. Every response carries `X-Request-Id`.
 """
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of an operation that may answer with these problems."""
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*statuses: int, also: Responses | None = None) -> Responses:
+    """The `responses` of an operation that may answer with these problems, and `also` so."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _MEANINGS[status], "content": content} for status in sorted(set(statuses))}
+    told: Responses = {status: {"description": _MEANINGS[status], "content": content} for status in sorted(set(statuses))}
+    return {**(also or {}), **told}
 
 
 def install(app: FastAPI, *, keyed: bool) -> None:
@@ -93,4 +97,5 @@ def _body_schemas() -> dict[str, Any]:
         if schema.get("$ref") != f"#/components/schemas/{name}":
             found[str(name)] = schema
     _, problem = models_json_schema([(Problem, "serialization")], ref_template=template)
-    return found | problem["$defs"]
+    found.update(problem["$defs"])
+    return found

@@ -12,7 +12,7 @@ from app.api.answers import CSV, accepts_json, accepts_rows, rows_response
 from app.api.bodies import Body, Parsed, describe, rows_at_top
 from app.api.deps import Use
 from app.api.models import ModelPath, VersionPath
-from app.api.openapi import BODY, problems
+from app.api.openapi import BODY, Responses, problems
 from app.api.schemas.columns import split_columns
 from app.api.schemas.serving import (
     Anomalies,
@@ -155,7 +155,7 @@ def _add(
     ) -> Response:
         return answer_rows(served, parsed, media_type)
 
-    shown = {200: {"content": {CSV: {"schema": {"type": "string"}}}}} if columns else {}
+    shown: Responses = {200: {"content": {CSV: {"schema": {"type": "string"}}}}} if columns else {}
     for path, endpoint, where in (
         ("/{name}/", at_model, "by the model's default version"),
         ("/{name}/versions/{version}/", at_version, "by one version"),
@@ -168,7 +168,7 @@ def _add(
             summary=f"{summary} {where}",
             description=handler.__doc__,
             response_model=answer,
-            responses=shown | problems(404, 503, *BODY),
+            responses=problems(404, 503, *BODY, also=shown),
             openapi_extra=describe(body, samples, csv),
         )
 

@@ -129,7 +129,8 @@ class DatasetService:
 
     def matrix(self, dataset: Dataset) -> NDArray[np.float64]:
         """The stored matrix, mapped into memory."""
-        return np.load(self._artifacts.path(dataset.key), mmap_mode="r", allow_pickle=False)
+        matrix: NDArray[np.float64] = np.load(self._artifacts.path(dataset.key), mmap_mode="r", allow_pickle=False)
+        return matrix
 
     def _store(
         self,

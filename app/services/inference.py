@@ -15,13 +15,13 @@ from core.metrics import (
     normalized_mutual_info,
     silhouette_score,
 )
-from core.mixture import Mixture
 from core.preprocess import pull_back
 from numpy.typing import NDArray
 
 from app.domain.errors import InvalidRequest, UnsupportedOperation
 from app.services.algorithms import algorithm
 from app.services.model_file import FittedModel
+from core.mixture import Mixture
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]

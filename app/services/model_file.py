@@ -8,13 +8,13 @@ import orjson
 from core.anomaly import ScoreQuantiles
 from core.arrays import centroids_from_arrays, mixture_from_arrays, to_arrays
 from core.kmeans import Centroids
-from core.mixture import Mixture
 from core.preprocess import AffineMap
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from app.domain.errors import ArtifactCorrupt
+from core.mixture import Mixture
 
 FORMAT = "mixtura-model/1"
 
@@ -33,7 +33,7 @@ class FittedModel:
 
 def to_bytes(fitted: FittedModel) -> bytes:
     """The file's content."""
-    arrays = {f"model/{name}": array for name, array in to_arrays(fitted.model).items()}
+    arrays: dict[str, NDArray[Any]] = {f"model/{name}": array for name, array in to_arrays(fitted.model).items()}
     arrays |= {"preprocess/offset": fitted.preprocess.offset, "preprocess/scale": fitted.preprocess.scale}
     if fitted.preprocess.rotation is not None:
         arrays["preprocess/rotation"] = fitted.preprocess.rotation

@@ -63,12 +63,13 @@ def artifact_keys(tx: Connection, name: str) -> list[str]:
 
 def next_version(tx: Connection, name: str) -> int:
     """The number of the next version: taken for good if the transaction commits, and locked until then."""
-    return tx.execute(
+    number: int = tx.execute(
         update(models)
         .where(models.c.name == name)
         .values(last_version=models.c.last_version + 1, updated_at=Clock())
         .returning(models.c.last_version)
     ).scalar_one()
+    return number
 
 
 def add_version(tx: Connection, values: dict[str, Any]) -> None:

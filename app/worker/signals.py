@@ -1,5 +1,6 @@
 """What a worker listens to: the wish to stop, and the news that there is work."""
 
+import os
 import sys
 import threading
 
@@ -37,7 +38,7 @@ class Signals:
         """A byte on standard input announces work; its end means that the supervisor has died."""
 
         def follow() -> None:
-            while sys.stdin.buffer.raw.read(4096):
+            while os.read(sys.stdin.fileno(), 4096):
                 self.announce()
             self.stop()
 

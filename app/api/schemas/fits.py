@@ -185,6 +185,6 @@ def to_domain(request: GaussianMixtureFit | KMeansFit, trace_id: str) -> tuple[d
 
 def place_rows(rows: Rows, options: dict[str, Any]) -> dict[str, Any]:
     """The document of a fit whose rows came as a file: `sample_weight` and `labels` name columns of it."""
-    roles = {name: options.pop(name) for name in ("sample_weight", "labels") if name in options}
+    roles: dict[str, str] = {name: options.pop(name) for name in ("sample_weight", "labels") if name in options}
     document = split_columns(rows, roles)
     return options | {"data": document}

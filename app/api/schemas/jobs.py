@@ -54,7 +54,7 @@ class Job(Answer):
     def of(cls, job: domain.Job) -> "Job":
         return cls(
             id=job.id,
-            kind=job.kind,  # type: ignore[arg-type]
+            kind=job.kind,
             status=job.status.value,
             model=job.model,
             progress=None if job.progress is None else Progress.model_validate(job.progress),

@@ -164,10 +164,11 @@ def test_an_ended_job_cannot_be_settled_again(database: Database) -> None:
         locked = jobs.lock(tx, job.id)
         assert locked is not None
         jobs.settle(tx, locked, Event.CANCEL)
-    with pytest.raises(IllegalTransition), database.write() as tx:
-        locked = jobs.lock(tx, job.id)
-        assert locked is not None
-        jobs.settle(tx, locked, Event.FAIL, failure=Failure(FailureCode.INTERNAL, "no"))
+    with database.write() as tx:
+        ended = jobs.lock(tx, job.id)
+        assert ended is not None
+        with pytest.raises(IllegalTransition):
+            jobs.settle(tx, ended, Event.FAIL, failure=Failure(FailureCode.INTERNAL, "no"))
 
 
 def test_pages_stay_whole_while_jobs_are_added(database: Database) -> None:

@@ -1,0 +1,143 @@
+"""Models, versions, aliases and files over HTTP."""
+
+import hashlib
+
+import httpx
+import pytest
+from safetensors.numpy import load
+
+from tests.app.api.geyser import GEYSER, fit
+from tests.app.api.test_bad_input import assert_problem
+
+PREDICT = {"instances": GEYSER[:3].tolist()}
+
+
+def test_a_version_tells_all_of_itself(http: httpx.Client, model_name: str) -> None:
+    job = fit(http, model_name)
+    version = http.get(f"/v1/models/{model_name}/versions/1").json()
+    assert set(version) >= {
+        *("model", "version", "algorithm", "params", "feature_names", "n_features", "n_samples", "metrics"),
+        *("anomaly", "preprocess", "dataset", "job", "artifact", "created_at", "tags", "aliases"),
+    }
+    assert version["job"] == job["id"]
+    assert version["metrics"] == job["result"]["metrics"]
+    assert version["params"]["n_components"] == 2
+    assert version["params"]["covariance_type"] == "full"
+    assert http.get(f"/v1/datasets/{version['dataset']}").json()["n_rows"] == len(GEYSER)
+    assert http.get(f"/v1/models/{model_name}/versions").json()["items"] == [version]
+
+
+def test_the_file_is_safetensors_and_its_etag_its_hash(http: httpx.Client, model_name: str) -> None:
+    fit(http, model_name)
+    told = http.get(f"/v1/models/{model_name}/versions/1").json()["artifact"]
+    answer = http.get(f"/v1/models/{model_name}/versions/1/artifact")
+    assert hashlib.sha256(answer.content).hexdigest() == told["sha256"]
+    assert answer.headers["etag"] == f'"{told["sha256"]}"'
+    assert len(answer.content) == told["bytes"]
+    arrays = load(answer.content)
+    parameters = http.get(f"/v1/models/{model_name}/versions/1/parameters").json()
+    assert arrays["model/means"].tolist() == parameters["means"]
+    unchanged = http.get(answer.request.url.path, headers={"If-None-Match": answer.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+def test_aliases_move_and_remember(http: httpx.Client, model_name: str) -> None:
+    for _ in range(2):
+        fit(http, model_name)
+    path = f"/v1/models/{model_name}/aliases/champion"
+    first = http.put(path, json={"version": 1})
+    assert first.status_code == 200
+    assert first.json()["version"] == 1
+    same = http.put(path, json={"version": 1}, headers={"If-Match": first.headers["etag"]})
+    assert same.headers["etag"] == first.headers["etag"]
+    moved = http.put(path, json={"version": 2}, headers={"If-Match": first.headers["etag"]})
+    assert moved.status_code == 200
+    assert moved.headers["etag"] != first.headers["etag"]
+    stale = http.put(path, json={"version": 1}, headers={"If-Match": first.headers["etag"]})
+    assert stale.status_code == 412
+    assert assert_problem(stale)["type"] == "/problems/precondition-failed"
+    assert http.get(path).json()["version"] == 2
+    assert http.get(path).headers["etag"] == moved.headers["etag"]
+    assert http.delete(path, headers={"If-Match": first.headers["etag"]}).status_code == 412
+    assert http.delete(path).status_code == 204
+    assert http.get(path).status_code == 404
+    back = http.put(path, json={"version": 1})
+    assert back.headers["etag"] not in (first.headers["etag"], moved.headers["etag"])
+    history = http.get(f"{path}/history").json()["items"]
+    assert [(move["from"], move["to"]) for move in history] == [(None, 1), (2, None), (1, 2), (None, 1)]
+    assert {move["by"] for move in history} == {"anonymous"}
+    assert all(move["at"].endswith("Z") for move in history)
+
+
+def test_if_match_star_needs_something_to_match(http: httpx.Client, model_name: str) -> None:
+    fit(http, model_name)
+    path = f"/v1/models/{model_name}/aliases/champion"
+    assert http.put(path, json={"version": 1}, headers={"If-Match": "*"}).status_code == 412
+    http.put(path, json={"version": 1}).raise_for_status()
+    assert http.put(path, json={"version": 1}, headers={"If-Match": "*"}).status_code == 200
+
+
+def test_what_an_alias_points_at_stays(http: httpx.Client, model_name: str) -> None:
+    fit(http, model_name, alias="champion")
+    fit(http, model_name)
+    for path in (f"/v1/models/{model_name}/versions/1", f"/v1/models/{model_name}"):
+        answer = http.delete(path)
+        assert answer.status_code == 409
+        assert assert_problem(answer)["type"] == "/problems/version-in-use"
+        assert "champion" in answer.json()["detail"]
+    assert http.post(f"/v1/models/{model_name}/versions/1/predict", json=PREDICT).status_code == 200
+    http.delete(f"/v1/models/{model_name}/aliases/champion").raise_for_status()
+    assert http.delete(f"/v1/models/{model_name}/versions/1").status_code == 204
+    assert http.post(f"/v1/models/{model_name}/versions/1/predict", json=PREDICT).status_code == 404
+    assert fit(http, model_name)["result"]["version"] == 3
+    assert http.delete(f"/v1/models/{model_name}").status_code == 204
+    assert http.get(f"/v1/models/{model_name}").status_code == 404
+    assert http.post(f"/v1/models/{model_name}/predict", json=PREDICT).status_code == 404
+
+
+def test_a_deleted_number_is_never_given_again(http: httpx.Client, model_name: str) -> None:
+    for _ in range(2):
+        fit(http, model_name)
+    http.delete(f"/v1/models/{model_name}/versions/latest").raise_for_status()
+    assert fit(http, model_name)["result"]["version"] == 3
+
+
+def test_a_model_is_described(http: httpx.Client, model_name: str) -> None:
+    fit(http, model_name, description="first", tags={"team": "geo"})
+    path = f"/v1/models/{model_name}"
+    model = http.get(path)
+    assert (model.json()["description"], model.json()["tags"]) == ("first", {"team": "geo"})
+    changed = http.patch(path, json={"description": "second"}, headers={"If-Match": model.headers["etag"]})
+    assert changed.status_code == 200
+    assert (changed.json()["description"], changed.json()["tags"]) == ("second", {"team": "geo"})
+    assert http.patch(path, json={"tags": {}}).json()["tags"] == {}
+    assert http.patch(path, json={"description": None}).json()["description"] is None
+    stale = http.patch(path, json={"tags": {}}, headers={"If-Match": model.headers["etag"]})
+    assert stale.status_code == 412
+    assert http.patch(path, json={"name": "x"}).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/v1/models/{}/versions", "/v1/jobs?model={}"])
+def test_pages_follow_each_other(http: httpx.Client, model_name: str, path: str) -> None:
+    for _ in range(5):
+        fit(http, model_name, algorithm="kmeans", params={"n_clusters": 2, "random_state": 0})
+    path = path.format(model_name)
+    whole = http.get(path).json()
+    assert whole["next"] is None
+    assert len(whole["items"]) == 5
+    seen, url = [], path + ("&" if "?" in path else "?") + "limit=2"
+    while url:
+        answer = http.get(url)
+        seen.append(answer.json()["items"])
+        link = answer.links.get("next", {}).get("url", "")
+        assert (answer.json()["next"] is None) == (link == "")
+        url = link
+    assert [len(items) for items in seen] == [2, 2, 1]
+    assert [item for items in seen for item in items] == whole["items"]
+
+
+def test_models_are_listed_newest_first(http: httpx.Client, model_name: str) -> None:
+    for suffix in "ab":
+        fit(http, model_name + suffix)
+    items = http.get("/v1/models?limit=2").json()["items"]
+    assert [item["name"] for item in items] == [model_name + "b", model_name + "a"]
