@@ -8,7 +8,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import INTERNAL, problem_response
+from app.api.problems import INTERNAL, NOWHERE, problem_response
 from app.domain.ids import new_id
 
 log = logging.getLogger("mixtura.access")
@@ -45,6 +45,9 @@ class RequestContext:
             await send(message)
 
         try:
+            if "\0" in scope["path"]:  # no name has one, and no database takes it
+                await problem_response(scope, NOWHERE, "No path has a NUL in it.")(scope, receive, answer)
+                return
             await self.app(scope, receive, answer)
         except Exception:
             log.exception("request %s failed", request_id, extra={"request_id": request_id})

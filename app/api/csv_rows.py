@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest, MalformedBody
-from app.domain.rows import MAX_FEATURES, Rows
+from app.domain.rows import MAX_FEATURES, Rows, check_names
 
 MISSING = frozenset({"", "na", "nan", "null"})  # what R, pandas and databases write for "no value"
 
@@ -42,6 +42,7 @@ def read_csv(file: TextIO, header: bool | None, pointer: str) -> Rows:
         raise InvalidRequest.at(
             pointer, "The first line of the CSV holds numbers, not names: say header=false, or header=true if it does."
         )
+    check_names(names or (), pointer.removesuffix("/instances") + "/feature_names")
     return Rows(_matrix(lines, width, names, pointer), names)
 
 

@@ -37,7 +37,7 @@ class JobQuery(ListQuery):
 
     status: Annotated[str | None, Field(description=f"Of {', '.join(_allowed(StatusName))}.")] = None
     kind: Annotated[str | None, Field(description=f"Of {', '.join(_allowed(KindName))}.")] = None
-    model: Annotated[str | None, Field(max_length=4096, description="Names of models.")] = None
+    model: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._, -]{1,4096}$", description="Names of models.")] = None
 
     @field_validator("status", "kind")
     @classmethod

@@ -46,7 +46,8 @@ KINDS: dict[type[MixturaError], Kind] = {
     domain.JobNotFound: Kind("job-not-found", 404, "There is no such job"),
     domain.NotAcceptable: Kind("not-acceptable", 406, "No accepted media type is spoken here"),
     domain.UnsupportedMediaType: Kind("unsupported-media-type", 415, "The body's media type is not spoken here"),
-    domain.PayloadTooLarge: Kind("payload-too-large", 413, "The body is too large"),
+    # What is left of the body is not read: the connection cannot be used again.
+    domain.PayloadTooLarge: Kind("payload-too-large", 413, "The body is too large", {"Connection": "close"}),
     domain.Conflict: Kind("conflict", 409, "The state does not allow this"),
     domain.DatasetInUse: Kind("dataset-in-use", 409, "The dataset is in use"),
     domain.VersionInUse: Kind("version-in-use", 409, "The version is in use"),
@@ -57,8 +58,9 @@ KINDS: dict[type[MixturaError], Kind] = {
 }
 
 INTERNAL = Kind("internal", 500, "Something failed on our side")
+NOWHERE = Kind("not-found", 404, "There is nothing here")
 FRAMEWORK = {
-    404: Kind("not-found", 404, "There is nothing here"),
+    404: NOWHERE,
     405: Kind("method-not-allowed", 405, "This method is not offered here"),
 }
 FAILURE_TITLES = {
@@ -195,6 +197,9 @@ def _offered(app: FastAPI, scope: Scope) -> bool:
     return any(route.matches(dict(scope))[0] is Match.FULL for route in app.router.routes)
 
 
+_ABOUT_ABSENCE = frozenset({"missing", "union_tag_invalid", "union_tag_not_found"})
+
+
 def _faults(error: Mapping[str, Any], document: Any, prefix: str) -> list[FieldError]:
     context = error.get("ctx") or {}
     pointer = prefix + _pointer(error, document)
@@ -211,8 +216,8 @@ def _pointer(error: Mapping[str, Any], document: Any) -> str:
         loc.append(error["ctx"]["discriminator"].strip("'"))
     pointer, node = "", document
     for i, token in enumerate(loc):
-        last = i == len(loc) - 1
-        if isinstance(node, dict) and isinstance(token, str) and (token in node or last):
+        absent = i == len(loc) - 1 and error["type"] in _ABOUT_ABSENCE
+        if isinstance(node, dict) and isinstance(token, str) and (token in node or absent):
             node = node.get(token)
         elif isinstance(node, list) and isinstance(token, int) and token < len(node):
             node = node[token]

@@ -19,6 +19,7 @@ from app.services.model_file import FittedModel, to_bytes
 from core.errors import CollapsedComponent, Diverged, FitFailure, InvalidParameter, InvalidRows
 
 REPORT_EVERY_S = 0.2
+STARTS = ("weights_init", "means_init", "precisions_init", "init")
 
 Progress = dict[str, Any]
 
@@ -98,18 +99,30 @@ def run_fit(task: FitTask) -> Generator[Progress, None, dict[str, Any]]:
     }
 
 
-def build_estimator(kind: Algorithm, request: FitRequest, preprocess: AffineMap, label_names: list[str] | None) -> Any:
-    """The estimator of the request; starts given in original features go through `preprocess`."""
+def build_estimator(
+    kind: Algorithm, request: FitRequest, preprocess: AffineMap | None, label_names: list[str] | None
+) -> Any:
+    """The estimator of the request; means and centres, given in original features, go through `preprocess`.
+
+    Raises `InvalidParameter` for a start that is not an array.
+    """
     params = {name: value for name, value in request.params.items() if value is not None}
-    for name in ("means_init", "init"):
+    for name in STARTS:
         if isinstance(params.get(name), list):
-            params[name] = preprocess.transform(np.asarray(params[name], dtype=np.float64))
-    for name in ("weights_init", "precisions_init"):
-        if name in params:
-            params[name] = np.asarray(params[name], dtype=np.float64)
+            params[name] = _array(name, params[name])
+    for name in ("means_init", "init"):
+        if preprocess is not None and isinstance(params.get(name), np.ndarray):
+            params[name] = preprocess.transform(params[name])
     if label_names is not None:
         params[kind.count] = len(label_names)
     return kind.estimator(**params)
+
+
+def _array(name: str, value: list[Any]) -> NDArray[np.float64]:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise InvalidParameter(name, value, "must be an array of numbers, all its rows of one length") from None
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from core.preprocess import AffineMap
 from numpy.typing import NDArray
 
 from app.domain.datasets import Dataset
@@ -140,10 +139,10 @@ def check_parameters(kind: Algorithm, request: FitRequest, data: TrainingData) -
     if request.preprocess != Preprocess() and request.params.get("precisions_init") is not None:
         raise InvalidRequest.at("/params/precisions_init", "precisions_init cannot be combined with preprocess.")
     try:  # starts are given in original features, so they are checked there
-        estimator = build_estimator(kind, request, AffineMap.identity(n_features), data.label_names)
+        estimator = build_estimator(kind, request, None, data.label_names)
         estimator.check_parameters(n_samples, n_features)
     except InvalidParameter as error:
-        raise InvalidRequest.at(f"/params/{error.name}", str(error)) from error
+        raise InvalidRequest.at(f"/params/{error.name}", f"{error}.") from error
 
 
 def _check_inline(inline: InlineData) -> None:

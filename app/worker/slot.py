@@ -98,6 +98,8 @@ class Slot:
                     return
                 case Failed(document):
                     failure = Failure(FailureCode(document["code"]), document["detail"])
+                    if failure.code is FailureCode.INTERNAL:
+                        log.error("job %s failed:\n%s", claim.job.id, document["trace"], extra=_trace(claim))
                     self._settlement.fail(claim, failure)
                     return
                 case None:

@@ -1,5 +1,6 @@
 """What runs in the process of a fit: the tasks, and how their failures are told."""
 
+import traceback
 from collections.abc import Generator
 from dataclasses import asdict
 from typing import Any
@@ -17,5 +18,5 @@ def fit(task: Document) -> Generator[Document, None, tuple[Document, bytes]]:
 
 
 def explain(error: BaseException) -> Document:
-    """The failure that an exception means."""
-    return asdict(failure_of(error))
+    """The failure that an exception means, and where it came from, for our log alone."""
+    return asdict(failure_of(error)) | {"trace": "".join(traceback.format_exception(error))}

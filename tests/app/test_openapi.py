@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
 
 from app.openapi import document
 from tests.service import Service, running
@@ -61,7 +60,7 @@ def test_an_operation_tells_all(method: str, path: str, operation: dict[str, Any
         examples = operation["requestBody"]["content"]["application/json"]["examples"]
         assert examples
     for parameter in operation.get("parameters", []):
-        assert parameter["description"] or parameter["name"] == "If-None-Match"
+        assert parameter["description"]
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +71,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def validator(schema: dict[str, Any]) -> Draft202012Validator:
-    root = Resource.from_contents({"$schema": "https://json-schema.org/draft/2020-12/schema", **SPEC})
-    registry: Registry = Registry().with_resource("", root)  # type: ignore[type-arg]
-    return Draft202012Validator(schema, registry=registry)
+    return Draft202012Validator({**schema, "components": SPEC["components"]})
 
 
 def check_answer(operation: dict[str, Any], answer: httpx.Response) -> None:

@@ -23,7 +23,7 @@ from app.domain.rows import Rows
 from app.services.datasets import InlineData
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-DatasetReference = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+DatasetReference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
 
 
 class InlineRows(Request):
