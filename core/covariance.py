@@ -216,7 +216,8 @@ class Full(Covariance):
         return sums
 
     def whiten(self, component: int, residuals: Floats) -> Floats:
-        return residuals @ self.precisions_cholesky[component]
+        z: Floats = residuals @ self.precisions_cholesky[component]
+        return z
 
     def colour(self, component: int, Z: Floats) -> Floats:
         return _colour(self.precisions_cholesky[component], Z)
@@ -256,7 +257,7 @@ class Tied(Covariance):
 
     @classmethod
     def average(cls, counts: Floats, scatter: Floats, reg_covar: float) -> Floats:
-        covariance = scatter / counts.sum()
+        covariance: Floats = scatter / counts.sum()
         diagonal = np.arange(covariance.shape[0])
         covariance[diagonal, diagonal] += reg_covar
         return covariance
@@ -340,10 +341,12 @@ class Diag(Covariance):
         return sums
 
     def whiten(self, component: int, residuals: Floats) -> Floats:
-        return residuals * self.precisions_cholesky[component]
+        z: Floats = residuals * self.precisions_cholesky[component]
+        return z
 
     def colour(self, component: int, Z: Floats) -> Floats:
-        return Z / self.precisions_cholesky[component]
+        residuals: Floats = Z / self.precisions_cholesky[component]
+        return residuals
 
     def mapped(self, scale: Floats, rotation: Floats | None) -> Covariance:
         if rotation is None:
@@ -369,11 +372,13 @@ class Spherical(Covariance):
     @staticmethod
     def scatter(X: Floats, resp: Floats, means: Floats) -> Floats:
         # The mean over the features, not their sum: it is what becomes the variance.
-        return Diag.scatter(X, resp, means).mean(axis=1)
+        squares: Floats = Diag.scatter(X, resp, means).mean(axis=1)
+        return squares
 
     @staticmethod
     def spread(counts: Floats, deltas: Floats) -> Floats:
-        return Diag.spread(counts, deltas).mean(axis=1)
+        squares: Floats = Diag.spread(counts, deltas).mean(axis=1)
+        return squares
 
     @classmethod
     def average(cls, counts: Floats, scatter: Floats, reg_covar: float) -> Floats:

@@ -133,7 +133,8 @@ class EM:
             rows = resp[chunk.start : chunk.start + chunk.X.shape[0]]
             return statistics_of(self.structure, chunk.X, rows * chunk.sample_weight[:, None], 0.0)
 
-        return map_reduce(statistics, self.chunks, partial(combine, self.structure))
+        total: Statistics = map_reduce(statistics, self.chunks, partial(combine, self.structure))
+        return total
 
 
 def statistics_from_labels(
@@ -144,9 +145,10 @@ def statistics_from_labels(
     chunk_map: MapLike = map,
 ) -> Statistics:
     """Statistics of rows whose component is known: responsibilities are 0 or 1."""
-    return map_reduce(
+    total: Statistics = map_reduce(
         partial(_labelled_chunk, structure, labels, n_components), chunks, partial(combine, structure), chunk_map
     )
+    return total
 
 
 def _labelled_chunk(

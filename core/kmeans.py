@@ -32,17 +32,17 @@ class Centroids:
     @property
     def n_clusters(self) -> int:
         """k."""
-        return self.cluster_centers.shape[0]
+        return int(self.cluster_centers.shape[0])
 
     @property
     def n_features(self) -> int:
         """d."""
-        return self.cluster_centers.shape[1]
+        return int(self.cluster_centers.shape[1])
 
     def nearest(self, X: ArrayLike) -> tuple[Ints, Floats]:
         """Each row's nearest centre and the Euclidean distance to it, both (n,); the first of equals."""
         rows = check_rows(X, self.n_features)
-        slices = chunk_slices(*rows.shape, self.n_clusters)
+        slices = chunk_slices(rows.shape[0], rows.shape[1], self.n_clusters)
         labels = np.concatenate([assign(rows[part], self.cluster_centers)[0] for part in slices])
         with np.errstate(over="ignore"):
             distances = [row_norms(rows[part] - self.cluster_centers[labels[part]]) for part in slices]
@@ -97,8 +97,8 @@ def assign_chunk(centers: Floats, chunk: Chunk) -> Sums:
     labels, squares = assign(chunk.X, centers)
     n_samples, n_clusters = chunk.X.shape[0], centers.shape[0]
     one_hot = sparse.csc_array((chunk.sample_weight, labels, np.arange(n_samples + 1)), shape=(n_clusters, n_samples))
-    weights = np.bincount(labels, weights=chunk.sample_weight, minlength=n_clusters)
-    return Sums(float(chunk.sample_weight @ squares), weights, one_hot @ chunk.X)
+    weights: Floats = np.bincount(labels, chunk.sample_weight, n_clusters).astype(np.float64)
+    return Sums(float(chunk.sample_weight @ squares), weights, np.asarray(one_hot @ chunk.X))
 
 
 def add(a: Sums, b: Sums) -> Sums:

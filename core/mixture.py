@@ -48,12 +48,12 @@ class Mixture:
     @property
     def n_components(self) -> int:
         """k."""
-        return self.means.shape[0]
+        return int(self.means.shape[0])
 
     @property
     def n_features(self) -> int:
         """d."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     @property
     def covariance_type(self) -> str:
@@ -110,7 +110,7 @@ class Mixture:
     def _by_chunks(self, X: ArrayLike, function: Callable[[Floats], tuple[Floats, ...]]) -> tuple[Floats, ...]:
         """Results of a function of rows, chunk by chunk: its temporaries stay small whatever n is."""
         rows = check_rows(X, self.n_features)
-        slices = chunk_slices(*rows.shape, self.n_components)
+        slices = chunk_slices(rows.shape[0], rows.shape[1], self.n_components)
         parts = [function(rows[part]) for part in slices]
         if len(parts) == 1:
             return parts[0]

@@ -13,7 +13,7 @@ from core.checks import check_array, check_choice, check_integer, check_real, ch
 from core.covariance import Diag
 from core.errors import InvalidParameter
 from core.mixture import Mixture, Statistics, combine, statistics_of
-from core.rows import Chunk, chunk_rows, map_reduce
+from core.rows import Chunk, chunk_rows, map_reduce, one_blas_thread
 from core.types import Floats
 
 
@@ -47,7 +47,7 @@ class AffineMap:
     @property
     def n_features_in(self) -> int:
         """d."""
-        return self.offset.shape[0]
+        return int(self.offset.shape[0])
 
     @property
     def n_features_out(self) -> int:
@@ -86,7 +86,7 @@ class AffineMap:
 def fit_preprocess(
     X: ArrayLike,
     scale: str = "none",
-    pca: float | None = None,
+    pca: int | float | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> AffineMap:
     """The map that standardises (`scale="standard"`) and then projects on principal components (`pca`).
@@ -105,11 +105,12 @@ def fit_preprocess(
     spread = deviation if scale == "standard" else np.ones_like(offset)
     if pca is None:
         return AffineMap(offset, spread)
-    triangle = reduce(_triangle, (_scaled(chunk, offset, spread) for chunk in chunks))
-    _, singular, loadings = np.linalg.svd(_triangle(triangle, triangle[:0]), full_matrices=False)
+    with one_blas_thread():
+        triangle = reduce(_triangle, (_scaled(chunk, offset, spread) for chunk in chunks))
+        _, singular, loadings = np.linalg.svd(triangle, full_matrices=False)
     total = float((singular**2).sum())
     ratio = singular**2 / total if total > 0 else np.zeros_like(singular)
-    count = int(pca) if isinstance(pca, Integral) else _enough(ratio, float(pca))
+    count = _enough(ratio, pca) if 0 < pca < 1 else int(pca)
     loadings, ratio = loadings[:count], ratio[:count]
     largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1)[:, None], axis=1)
     return AffineMap(offset, spread, np.ascontiguousarray(loadings * np.where(largest < 0, -1.0, 1.0)), ratio)
@@ -160,7 +161,7 @@ def _scaled(chunk: Chunk, offset: Floats, spread: Floats) -> Floats:
 
 def _triangle(above: Floats, below: Floats) -> Floats:
     """R of the QR factorisation of both stacked: the singular values of the rows without their squares."""
-    return np.linalg.qr(np.concatenate([above, below]), mode="r")
+    return np.linalg.qr(np.concatenate([above, below]))[1]
 
 
 def _enough(ratio: Floats, fraction: float) -> int:

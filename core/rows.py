@@ -9,7 +9,10 @@ from functools import reduce
 from threading import Lock
 from typing import Any, TypeVar
 
-from threadpoolctl import OpenBLASController, ThreadpoolController
+from threadpoolctl import (  # type: ignore[import-untyped]
+    OpenBLASController,
+    ThreadpoolController,
+)
 
 from core.types import Floats, MapLike
 

@@ -36,7 +36,8 @@ def kmeans_plus_plus(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.
 
 def random_rows(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.random.Generator) -> Ints:
     """Indices (n_clusters,) of distinct rows drawn at random, by weight."""
-    return rng.choice(X.shape[0], size=n_clusters, replace=False, p=sample_weight / sample_weight.sum())
+    chosen: Ints = rng.choice(X.shape[0], size=n_clusters, replace=False, p=sample_weight / sample_weight.sum())
+    return chosen
 
 
 def nearest_labels(X: Floats, chosen: Ints) -> Ints:
@@ -47,7 +48,7 @@ def nearest_labels(X: Floats, chosen: Ints) -> Ints:
     """
     offset, scale = frame(X)
     Z = (X - offset) / scale
-    parts = chunk_slices(*X.shape, chosen.shape[0])
+    parts = chunk_slices(X.shape[0], X.shape[1], chosen.shape[0])
     labels = np.concatenate([assign(Z[part], Z[chosen])[0] for part in parts])
     labels[chosen] = np.arange(chosen.shape[0])
     return labels
@@ -93,8 +94,10 @@ def _draw(mass: Floats, count: int, rng: np.random.Generator) -> Ints:
     cumulative = np.cumsum(mass / mass.max())
     drawn = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
     # The product may round up to the total: the last row with any mass is meant then.
-    return np.minimum(drawn, int(np.flatnonzero(mass)[-1])).astype(np.int64)
+    indices: Ints = np.minimum(drawn, int(np.flatnonzero(mass)[-1])).astype(np.int64)
+    return indices
 
 
 def _squares_to(Z: Floats, centers: Floats) -> Floats:
-    return np.concatenate([cdist(Z[part], centers, "sqeuclidean") for part in chunk_slices(*Z.shape, centers.shape[0])])
+    parts = chunk_slices(Z.shape[0], Z.shape[1], centers.shape[0])
+    return np.concatenate([cdist(Z[part], centers, "sqeuclidean") for part in parts])

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import sklearn.cluster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from core.errors import InvalidRows
+from core.estimators import KMeans
+from core.kmeans import Centroids, Lloyd, assign
+
+
+def lloyd_for(X, centers, weight=None, tol=1e-4):
+    X = np.asarray(X, dtype=float)
+    weight = np.ones(len(X)) if weight is None else np.asarray(weight, dtype=float)
+    centers = np.asarray(centers, dtype=float)
+    return Lloyd(X, weight, len(centers), lambda _: centers, tol)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 12])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_same_fit_as_scikit_learn_from_the_same_centres(k, weighted, blobs):
+    X, _ = blobs(n=600, d=3, k=5, seed=k)
+    weight = np.random.default_rng(0).uniform(0.2, 3, 600) if weighted else None
+    init = X[np.random.default_rng(k).choice(600, k, replace=False)]
+    theirs = sklearn.cluster.KMeans(k, init=init, n_init=1).fit(X, sample_weight=weight)
+    ours = KMeans(k, init=init).fit(X, sample_weight=weight)
+    np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+    np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-10, atol=1e-10)
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-12)
+    assert ours.n_iter_ == theirs.n_iter_
+    fresh = X[:50] + 0.1
+    np.testing.assert_array_equal(ours.predict(fresh), theirs.predict(fresh))
+    np.testing.assert_allclose(ours.transform(fresh), theirs.transform(fresh), rtol=1e-7)
+    assert ours.score(fresh) == pytest.approx(theirs.score(fresh), rel=1e-10)
+
+
+def test_an_empty_cluster_is_relocated_as_scikit_learn_does(blobs):
+    X, _ = blobs(n=200, seed=3)
+    init = np.concatenate([X[:3], [[1e3, 1e3, 1e3]]])
+    theirs = sklearn.cluster.KMeans(4, init=init, n_init=1).fit(X)
+    ours = KMeans(4, init=init).fit(X)
+    np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+    assert ours.n_iter_ == theirs.n_iter_
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-12)
+
+
+def test_the_farthest_row_fills_an_empty_cluster():
+    lloyd = lloyd_for([[0.0], [1.0], [2.0], [9.0]], [[1.0], [100.0]])
+    moved = lloyd.step(lloyd.start(np.random.default_rng(0))).parameters
+    np.testing.assert_allclose(lloyd.centroids(moved).cluster_centers, [[1.0], [9.0]])
+
+
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_inertia_never_rises(seed, k):
+    rng = np.random.default_rng(seed)
+    X, weight = rng.standard_t(2, size=(50, 2)), rng.uniform(0.1, 4, 50)
+    kmeans = KMeans(k, init="random", n_init=1, random_state=seed, tol=0)
+    infos = list(kmeans.fit_steps(X, weight))
+    objectives = [info.objective for info in infos] + [kmeans.inertia_]
+    assert all(b <= a * (1 + 1e-12) for a, b in zip(objectives, objectives[1:], strict=False))
+    assert not any(info.fell for info in infos)
+    assert kmeans.inertia_ == pytest.approx(kmeans.centroids_.inertia(X, weight), rel=1e-10)
+
+
+def test_the_labels_are_those_of_the_final_centres(blobs):
+    X, _ = blobs(n=500)
+    kmeans = KMeans(5, random_state=0, tol=10.0).fit(X)
+    assert kmeans.n_iter_ < 5
+    np.testing.assert_array_equal(kmeans.labels_, cdist(X, kmeans.cluster_centers_).argmin(axis=1))
+
+
+def test_weights_count_like_repeated_rows(blobs):
+    X, _ = blobs(n=120)
+    counts = np.random.default_rng(0).integers(1, 5, 120)
+    init = X[:3]
+    weighted = KMeans(3, init=init, tol=0).fit(X, sample_weight=counts)
+    repeated = KMeans(3, init=init, tol=0).fit(np.repeat(X, counts, axis=0))
+    np.testing.assert_allclose(weighted.cluster_centers_, repeated.cluster_centers_, rtol=1e-10)
+    assert weighted.inertia_ == pytest.approx(repeated.inertia_, rel=1e-10)
+
+
+@pytest.mark.parametrize("offset", [1e8, -1e12])
+def test_an_offset_does_not_change_the_clusters(offset, blobs):
+    X = np.round(blobs(n=300)[0] * 16) / 16
+    plain, shifted = (KMeans(3, init=rows[:3]).fit(rows) for rows in (X, X + offset))
+    np.testing.assert_array_equal(shifted.labels_, plain.labels_)
+    assert shifted.inertia_ == pytest.approx(plain.inertia_, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-200, 1e150, 1e200])
+def test_any_scale_of_the_data_gives_the_same_clusters(scale, blobs):
+    X, _ = blobs(n=300)
+    plain, scaled = (KMeans(3, random_state=1).fit(rows) for rows in (X, X * scale))
+    np.testing.assert_array_equal(scaled.labels_, plain.labels_)
+    np.testing.assert_allclose(scaled.cluster_centers_ / scale, plain.cluster_centers_, rtol=1e-9)
+    assert scaled.n_iter_ == plain.n_iter_
+
+
+def test_distances_and_labels_of_rows_far_away():
+    centroids = Centroids(np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 5.0]]))
+    rows = [[1e200, 0.0], [-1e200, 0.0], [0.0, 1e300], [0.9, 0.0]]
+    np.testing.assert_array_equal(centroids.predict(rows), [1, 0, 2, 1])
+    np.testing.assert_allclose(centroids.distances(rows)[:3, 0], [1e200, 1e200, 1e300])
+    labels, distance = centroids.nearest(rows)
+    np.testing.assert_array_equal(labels, [1, 0, 2, 1])
+    assert distance[3] == pytest.approx(0.1)
+
+
+def test_near_centres_far_from_the_origin_are_told_apart():
+    # ‖x‖² − 2x·c + ‖c‖² would have an error of about 1 here.
+    centers = np.array([[1e8, 0.0], [1e8 + 1, 0.0]])
+    labels, squares = assign(np.array([[1e8 + 0.25, 0.0], [1e8 + 0.75, 0.0]]), centers)
+    np.testing.assert_array_equal(labels, [0, 1])
+    np.testing.assert_array_equal(squares, [0.0625, 0.0625])
+
+
+def test_rows_farther_apart_than_any_float_are_refused():
+    with pytest.raises(InvalidRows, match="scale the data"):
+        KMeans(2, random_state=0).fit([[1.7e308], [-1.7e308], [0.0]])
