@@ -3,6 +3,7 @@
 __all__ = ["GaussianMixture", "KMeans"]
 
 from collections.abc import Generator
+from dataclasses import replace
 from math import inf
 from typing import Self
 
@@ -371,14 +372,14 @@ class KMeans(Estimator):
             except StopIteration as stop:
                 self.__dict__.pop("state_", None)
                 return self._fitted(rows, lloyd, stop.value)
-            yield info
+            yield replace(info, objective=lloyd.inertia(info.objective), change=lloyd.inertia(info.change))
 
     def _fitted(self, rows: Floats, lloyd: Lloyd, outcome: Outcome[Floats]) -> Self:
         self.centroids_ = lloyd.centroids(outcome.parameters)
         self.cluster_centers_ = self.centroids_.cluster_centers
         self.labels_ = self.centroids_.predict(rows)
-        self.inertia_ = outcome.objective
-        self.inertias_ = outcome.trajectory.tolist()
+        self.inertia_ = lloyd.inertia(outcome.objective)
+        self.inertias_ = [lloyd.inertia(float(objective)) for objective in outcome.trajectory]
         self.converged_, self.n_iter_ = outcome.converged, outcome.n_iter
         self.n_features_in_ = rows.shape[1]
         return self

@@ -20,6 +20,9 @@ from core.rows import Chunk, chunk_rows, chunk_slices, map_reduce
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints, MapLike
 
+# Below this, squares of differences may vanish; times 2⁶⁰⁰ they are far from either end.
+SMALL = 1e-100
+
 Start = Callable[[np.random.Generator], Floats]
 
 
@@ -70,8 +73,12 @@ def assign(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
     """Labels (n,) of the nearest centres and squared distances (n,) to them.
 
     Squares of differences, not ‖x‖² − 2x·c + ‖c‖²: that form loses the digits that decide between near centres.
-    Where all squares overflow, centres are compared as unit Gaussians in the scaled domain.
+    Where all squares overflow, centres are compared as unit Gaussians in the scaled domain; where all would vanish,
+    in units of 2⁻⁶⁰⁰.
     """
+    if 0 < max(np.abs(X).max(), np.abs(centers).max()) < SMALL:
+        labels, nearest = assign(X * 2.0**600, centers * 2.0**600)
+        return labels, nearest * 2.0**-600 * 2.0**-600
     squares = cdist(X, centers, "sqeuclidean")
     labels = squares.argmin(axis=1)
     nearest: Floats = np.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
@@ -183,7 +190,7 @@ class Lloyd:
         """Assigns every row to its nearest centre, then moves each centre to the mean of its rows."""
         sums = map_reduce(partial(assign_chunk, centers), self.chunks, add, self.chunk_map)
         moved = self._update(centers, sums)
-        return Step(moved, sums.inertia * self.scale**2, float(((moved - centers) ** 2).sum()))
+        return Step(moved, sums.inertia, float(((moved - centers) ** 2).sum()))
 
     def quiet(self, step: Step[Floats], change: float) -> bool:
         """Whether the centres stand still."""
@@ -194,9 +201,9 @@ class Lloyd:
         return 1e-10 * abs(objective)
 
     def finish(self, centers: Floats, objective: float) -> float:
-        """Inertia of the final centres under their own assignment."""
+        """Inertia of the final centres under their own assignment, in the units of the fit."""
         sums = map_reduce(partial(assign_chunk, centers), self.chunks, add, self.chunk_map)
-        return sums.inertia * self.scale**2
+        return sums.inertia
 
     def pack(self, centers: Floats) -> dict[str, Floats]:
         """Centres in the units of the fit."""
@@ -205,6 +212,10 @@ class Lloyd:
     def unpack(self, arrays: Mapping[str, Floats]) -> Floats:
         """The inverse of `pack`."""
         return arrays["centers"]
+
+    def inertia(self, objective: float) -> float:
+        """An objective, or a change of it, in squared units of the data; infinite where that is no float."""
+        return objective * self.scale * self.scale
 
     def centroids(self, centers: Floats) -> Centroids:
         """Centres in the units of the data."""

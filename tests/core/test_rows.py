@@ -85,9 +85,7 @@ def test_results_do_not_depend_on_the_threads_of_blas(rng):
     results = []
     for threads in (1, 2):
         with threadpool_limits(threads, user_api="blas"):
-            total = map_reduce(
-                partial(e_step, mixture), chunk_rows(X, np.ones(4_000), 1), partial(combine, structure)
-            )
+            total = map_reduce(partial(e_step, mixture), chunk_rows(X, np.ones(4_000), 1), partial(combine, structure))
         results.append([total.log_likelihood, total.means, total.scatter])
     assert same_bits(*results)
 
