@@ -52,8 +52,10 @@ class ScoreQuantiles:
         below = int(np.searchsorted(self.levels, rank, side="right")) - 1
         above = min(below + 1, self.levels.size - 1)
         low, high = float(self.values[below]), float(self.values[above])
-        if low == high:
+        if low == high or rank == self.levels[below]:
             return low
+        if high == np.inf:
+            return high
         share = (rank - int(self.levels[below])) / int(self.levels[above] - self.levels[below])
         # From the nearer end, as numpy does: the result never leaves the interval.
         return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)

@@ -81,7 +81,7 @@ def assign(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
         return labels, nearest * 2.0**-600 * 2.0**-600
     squares = cdist(X, centers, "sqeuclidean")
     labels = squares.argmin(axis=1)
-    nearest: Floats = np.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
+    nearest = np.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
     far = ~np.isfinite(nearest)
     if far.any():
         k, d = centers.shape

@@ -165,5 +165,7 @@ def _triangle(above: Floats, below: Floats) -> Floats:
 
 
 def _enough(ratio: Floats, fraction: float) -> int:
-    """The least number of components whose shares add up to more than the fraction."""
+    """The least number of components whose shares add up to more than the fraction; one when nothing varies."""
+    if not ratio.any():
+        return 1
     return min(int(np.searchsorted(np.cumsum(ratio), fraction, side="right")) + 1, ratio.size)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import sklearn.cluster
@@ -59,7 +61,7 @@ def test_inertia_never_rises(seed, k):
     kmeans = KMeans(k, init="random", n_init=1, random_state=seed, tol=0)
     infos = list(kmeans.fit_steps(X, weight))
     objectives = [info.objective for info in infos] + [kmeans.inertia_]
-    assert all(b <= a * (1 + 1e-12) for a, b in zip(objectives, objectives[1:], strict=False))
+    assert all(b <= a * (1 + 1e-12) for a, b in itertools.pairwise(objectives))
     assert not any(info.fell for info in infos)
     assert kmeans.inertia_ == pytest.approx(kmeans.centroids_.inertia(X, weight), rel=1e-10)
 

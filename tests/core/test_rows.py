@@ -1,3 +1,4 @@
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -19,7 +20,7 @@ def test_slices_cover_the_rows_once_in_order(n, d, k):
     slices = chunk_slices(n, d, k)
     assert slices[0].start == 0
     assert slices[-1].stop == n
-    assert all(a.stop == b.start for a, b in zip(slices, slices[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(slices))
     assert len({part.stop - part.start for part in slices[:-1]}) <= 1
 
 
