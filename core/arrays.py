@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from core.checks import check_array
+from core.checks import check_matrix
 from core.errors import InvalidParameter
 from core.kmeans import Centroids
 from core.mixture import Mixture
@@ -35,10 +35,7 @@ def mixture_from_arrays(arrays: Mapping[str, Floats], covariance_type: str) -> M
 
 def centroids_from_arrays(arrays: Mapping[str, Floats]) -> Centroids:
     """The centres of `to_arrays`; `InvalidParameter` for what is absent or not an array of centres."""
-    centers = _named(arrays, "cluster_centers")
-    if np.ndim(centers) != 2 or np.size(centers) == 0:
-        raise InvalidParameter("cluster_centers", centers, "must have shape (n_clusters, n_features)")
-    return Centroids(check_array("cluster_centers", centers, np.shape(centers)))
+    return Centroids(check_matrix("cluster_centers", _named(arrays, "cluster_centers")))
 
 
 def _named(arrays: Mapping[str, Floats], name: str) -> Floats:

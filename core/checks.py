@@ -5,6 +5,7 @@ __all__ = [
     "check_choice",
     "check_integer",
     "check_labels",
+    "check_matrix",
     "check_real",
     "check_rows",
     "check_sample_weight",
@@ -58,7 +59,7 @@ def check_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
         array = np.asarray(value)
         if array.dtype.kind not in "iuf":
             raise InvalidParameter(name, value, f"must be an array of numbers of shape {shape}")
-        array = np.ascontiguousarray(array, dtype=np.float64)
+        array = np.array(array, dtype=np.float64, order="C")
     except InvalidParameter:
         raise
     except (TypeError, ValueError) as error:
@@ -68,6 +69,17 @@ def check_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
     if not np.isfinite(array).all():
         raise InvalidParameter(name, value, "must be finite")
     return array
+
+
+def check_matrix(name: str, value: ArrayLike) -> Floats:
+    """A finite float64 array of some shape (m, n), neither of them 0."""
+    try:
+        shape = np.shape(value)
+    except ValueError as error:
+        raise InvalidParameter(name, value, "must be a 2-D array of numbers, not ragged") from error
+    if len(shape) != 2 or 0 in shape:
+        raise InvalidParameter(name, value, f"must be a 2-D array, and not empty: its shape is {shape}")
+    return check_array(name, value, shape)
 
 
 def check_weights(name: str, value: ArrayLike, n_components: int) -> Floats:
@@ -144,7 +156,10 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floa
 
 def check_labels(name: str, labels: ArrayLike, n_samples: int, n_labels: int | None = None) -> Ints:
     """Integer labels, shape (n_samples,); with `n_labels`, codes 0 … n_labels − 1, each of them in use."""
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise InvalidParameter(name, labels, "must be integers, one a row") from error
     if array.dtype.kind not in "iu":
         raise InvalidParameter(name, labels, "must be integers")
     if array.shape != (n_samples,):

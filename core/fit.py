@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Diverged, FitFailure, InvalidParameter
+from core.rows import one_blas_thread
 from core.types import Floats
 
 Parameters = TypeVar("Parameters")
@@ -184,9 +185,11 @@ def fit_steps(
                 parameters, quiet = algorithm.unpack(state.parameters), state.quiet
                 trajectory = [float(value) for value in state.trajectory]
             else:
-                parameters = algorithm.start(rng)
+                with one_blas_thread():
+                    parameters = algorithm.start(rng)
             while quiet < patience and len(trajectory) < max_iter:
-                step = algorithm.step(parameters)
+                with one_blas_thread():
+                    step = algorithm.step(parameters)
                 parameters = step.parameters
                 previous = trajectory[-1] if trajectory else -algorithm.sign * np.inf
                 change = step.objective - previous
@@ -207,7 +210,8 @@ def fit_steps(
                         fell=algorithm.sign * change < -algorithm.slack(step.objective),
                     ),
                 )
-            objective = algorithm.finish(parameters, trajectory[-1] if trajectory else -algorithm.sign * np.inf)
+            with one_blas_thread():
+                objective = algorithm.finish(parameters, trajectory[-1] if trajectory else -algorithm.sign * np.inf)
         except FitFailure as error:
             error.init, error.iteration = init, len(trajectory) + 1
             failure = error

@@ -9,7 +9,7 @@ __all__ = [
 ]
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from core.types import Floats
 
@@ -40,8 +40,7 @@ def precision_cholesky(covariance: Floats) -> Floats:
     noise = n_features * np.finfo(np.float64).eps * np.diagonal(covariance)
     if (pivots <= noise).any():
         raise SingularMatrix(int(np.argmax(pivots <= noise)))
-    triangle: Floats = solve_triangular(lower, np.eye(n_features), lower=True, check_finite=False)
-    return np.ascontiguousarray(np.tril(triangle).T)
+    return np.ascontiguousarray(_inverse_of_triangle(lower).T)
 
 
 def precision_cholesky_of_precision(precision: Floats) -> Floats:
@@ -57,9 +56,15 @@ def precision_cholesky_of_precision(precision: Floats) -> Floats:
 
 def from_precision_cholesky(triangle: Floats) -> Floats:
     """The covariance Σ = P⁻ᵀ P⁻¹ of a precision Cholesky factor P (d, d)."""
-    half: Floats = solve_triangular(triangle, np.eye(triangle.shape[0]), lower=False, check_finite=False)
-    covariance: Floats = half.T @ half
+    half = _inverse_of_triangle(np.ascontiguousarray(triangle.T))
+    covariance: Floats = half @ half.T
     return covariance
+
+
+def _inverse_of_triangle(lower: Floats) -> Floats:
+    """L⁻¹ of a lower triangle: backward stable, as the inverse of a whole matrix is not."""
+    inverse, _ = lapack.dtrtri(lower, lower=1)
+    return np.tril(inverse)
 
 
 def row_norms(Z: Floats) -> Floats:

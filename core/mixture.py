@@ -9,7 +9,7 @@ from math import log, pi
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.checks import check_array, check_choice, check_integer, check_rows, check_weights
+from core.checks import check_choice, check_integer, check_matrix, check_rows, check_weights
 from core.covariance import COVARIANCES, TINY, Covariance
 from core.linalg import row_norms
 from core.rows import Chunk, chunk_slices
@@ -35,13 +35,10 @@ class Mixture:
         symmetric positive definite, naming the component.
         """
         structure = COVARIANCES[check_choice("covariance_type", covariance_type, COVARIANCES)]
-        shape = np.shape(means)
-        if len(shape) != 2 or 0 in shape:
-            shape = (max(np.size(weights), 1), shape[-1] if shape else 1)
-        k, d = shape
+        k, d = check_matrix("means", means).shape
         return cls(
             check_weights("weights", weights, k),
-            check_array("means", means, (k, d)),
+            check_matrix("means", means),
             structure.from_covariances(covariances, k, d),
         )
 

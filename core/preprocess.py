@@ -9,7 +9,15 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.checks import check_array, check_choice, check_integer, check_real, check_rows, check_sample_weight
+from core.checks import (
+    check_array,
+    check_choice,
+    check_integer,
+    check_matrix,
+    check_real,
+    check_rows,
+    check_sample_weight,
+)
 from core.covariance import Diag
 from core.errors import InvalidParameter
 from core.mixture import Mixture, Statistics, combine, statistics_of
@@ -35,7 +43,9 @@ class AffineMap:
         if (check_array("scale", self.scale, (d,)) <= 0).any():
             raise InvalidParameter("scale", self.scale, "must be positive")
         if self.rotation is not None:
-            R = check_array("rotation", self.rotation, (np.shape(self.rotation)[0], d))
+            R = check_matrix("rotation", self.rotation)
+            if R.shape[1] != d:
+                raise InvalidParameter("rotation", self.rotation, f"must have {d} columns")
             if not np.allclose(R @ R.T, np.eye(R.shape[0]), atol=1e-6):
                 raise InvalidParameter("rotation", self.rotation, "must have orthonormal rows")
 

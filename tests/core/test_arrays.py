@@ -40,7 +40,7 @@ def test_what_is_not_a_model_is_refused():
         mixture_from_arrays({"weights": np.ones(1)}, "full")
     with pytest.raises(InvalidParameter, match=r"cluster_centers.*absent"):
         centroids_from_arrays({})
-    with pytest.raises(InvalidParameter, match="must have shape"):
+    with pytest.raises(InvalidParameter, match="2-D array"):
         centroids_from_arrays({"cluster_centers": np.ones(3)})
     with pytest.raises(InvalidParameter, match="finite"):
         centroids_from_arrays({"cluster_centers": np.full((1, 1), np.nan)})

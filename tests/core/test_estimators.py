@@ -7,6 +7,7 @@ import sklearn.cluster
 import sklearn.mixture
 
 from core.covariance import COVARIANCES
+from core.em import EM
 from core.errors import (
     CollapsedComponent,
     ConvergenceWarning,
@@ -16,6 +17,7 @@ from core.errors import (
     NotFittedError,
 )
 from core.estimators import GaussianMixture, KMeans
+from core.fit import Step
 
 # Data offset by 1e8 in multiples of 2⁻²⁰ are exactly the same data.
 GRID = 2.0**20
@@ -410,3 +412,33 @@ def test_rows_of_weight_zero_do_not_exist(blobs):
     np.testing.assert_array_equal(with_them.means_, without.means_)
     with pytest.raises(InvalidParameter, match="at most the number of rows, 1"):
         GaussianMixture(2).fit(X, sample_weight=np.eye(60)[0])
+
+
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+def test_only_a_small_gain_is_convergence(reg_covar, blobs):
+    X, _ = blobs(n=50)
+    em = EM(X, np.ones(50), 1, COVARIANCES["full"], reg_covar=reg_covar, tol=1e-3)
+    step = Step(em.start(np.random.default_rng(0)), -3.0)
+    assert em.quiet(step, 1e-4)
+    assert em.quiet(step, -1e-12)
+    assert not em.quiet(step, 1e-2)
+    assert not em.quiet(step, -1e-2)
+    # A regularised M-step may overshoot the bound's maximum a little; a plain one must not.
+    assert em.quiet(step, -1e-4) == (reg_covar > 0)
+
+
+def test_a_bound_that_regularisation_pulls_down_is_reported(blobs):
+    X, _ = blobs(n=200)
+    best = GaussianMixture(1, reg_covar=0.0).fit(X)
+    start = {"weights_init": [1.0], "means_init": best.means_, "precisions_init": best.precisions_}
+    infos = list(GaussianMixture(1, reg_covar=2.0, **start).fit_steps(X))
+    assert infos[1].fell
+    assert infos[1].change < -1e-2
+    assert not infos[1].converged
+    assert infos[-1].converged
+    assert not infos[-1].fell
+
+
+def test_ragged_labels_are_refused():
+    with pytest.raises(InvalidParameter, match="one a row"):
+        GaussianMixture(2).fit_steps(np.zeros((2, 1)), labels=[[0], [1, 1]])

@@ -228,6 +228,8 @@ def test_a_component_without_rows_waits_with_weight_zero(rng):
         ({"means": [[0.0, float("inf")], [0.0, 0.0]]}, "means"),
         ({"means": [0.0, 1.0]}, "means"),
         ({"means": "far"}, "means"),
+        ({"means": [[0.0, 1.0], [2.0]]}, "means"),
+        ({"means": [[], []]}, "means"),
         ({"covariances": np.ones((2, 2))}, "covariances"),
         ({"covariances": np.zeros((2, 2, 2))}, "covariances"),
         ({"covariance_type": "diagonal"}, "covariance_type"),
