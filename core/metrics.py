@@ -31,8 +31,11 @@ def aic(log_likelihood: float, n_parameters: int) -> float:
     return 2.0 * n_parameters - 2.0 * log_likelihood
 
 
-def bic(log_likelihood: float, n_parameters: int, n_samples: int) -> float:
-    """Schwarz's criterion (1978): p log n − 2 log L, with the *total* log-likelihood; lower is better."""
+def bic(log_likelihood: float, n_parameters: int, n_samples: float) -> float:
+    """Schwarz's criterion (1978): p log n − 2 log L, with the *total* log-likelihood; lower is better.
+
+    `n_samples` is the number of rows, or their total weight.
+    """
     return n_parameters * log(n_samples) - 2.0 * log_likelihood
 
 
