@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -44,6 +45,8 @@ def serve(host: str, port: int, data_dir: Path | None, workers: int, worker: boo
         supervisor.start()
     options = {"host": host, "port": port, "log_config": None, "access_log": False}
     options |= {"timeout_graceful_shutdown": GRACE_S, "server_header": False}
+    # uvicorn answers the signal, then raises it again: the worker is still to be stopped.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         if workers == 1:
             wake = supervisor.wake if supervisor else nobody

@@ -132,6 +132,9 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(FailureCode.COLLAPSED_COMPONENT, f"{error} Raise reg_covar, or ask for fewer components.")
         case Diverged() | FitFailure():
             return Failure(FailureCode.DIVERGED, str(error))
+        case OverflowError() | FloatingPointError():
+            detail = "The rows are so large that their squares are no finite numbers; scale them first."
+            return Failure(FailureCode.DIVERGED, detail)
         case MemoryError():
             return Failure(FailureCode.OUT_OF_MEMORY, "The fit needed more memory than it may have.")
         case ArtifactCorrupt():

@@ -28,7 +28,7 @@ def basic(key: str) -> str:
     ("method", "path"),
     [("GET", "/v1/models"), ("POST", "/v1/fits"), ("GET", "/v1/nothing"), ("GET", "/openapi.json"), ("GET", "/docs")],
 )
-@pytest.mark.parametrize("sent", [None, "Bearer wrong", "Bearer ", "Bearer", KEY, f"Token {KEY}", f"Bearer {KEY}x"])
+@pytest.mark.parametrize("sent", [None, "Bearer wrong", "Bearer", KEY, f"Token {KEY}", f"Bearer {KEY}x"])
 def test_without_the_key_nobody_gets_in(locked: Service, method: str, path: str, sent: str | None) -> None:
     with locked.client() as http:
         answer = http.request(method, path, headers={} if sent is None else {"Authorization": sent})

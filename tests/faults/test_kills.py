@@ -23,7 +23,7 @@ from tests.service import Service
 
 N_FITS = 20
 # About a fifth of a second each: long enough to be killed in the middle of.
-SLOWISH = {"n_components": 6, "n_init": 40, "tol": 0, "max_iter": 60, "random_state": 0}
+SLOWISH = {"n_components": 6, "n_init": 8, "tol": 0, "max_iter": 60, "random_state": 0}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
