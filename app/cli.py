@@ -246,14 +246,9 @@ def _client(url: str, api_key: str | None) -> Iterator[Client]:
 def _progress(title: str) -> Iterator[Any]:
     """A progress bar on stderr; gives the function that is told of each report."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[at]}"),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[at]}"))
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=1.0, at="queued")
 
@@ -265,14 +260,14 @@ def _progress(title: str) -> Iterator[Any]:
 
 
 def describe(progress: Progress) -> str:
-    """A report in words: the restart, the iteration, and the objective."""
+    """A report in words: the restart, the iteration, and the objective (a mixture's is a mean over the rows)."""
     parts = []
     if progress.init is not None:
         parts.append(f"start {progress.init}/{progress.n_init}")
     if progress.iteration is not None:
         parts.append(f"iteration {progress.iteration}")
     if progress.lower_bound is not None:
-        parts.append(f"log-likelihood {progress.lower_bound:.6f} a row")
+        parts.append(f"log-likelihood {progress.lower_bound:.6f}")
     if progress.inertia is not None:
         parts.append(f"inertia {progress.inertia:.6g}")
     return ", ".join(parts) or progress.phase or ""

@@ -55,8 +55,15 @@ class Problem:
         )
 
     def __str__(self) -> str:
-        lines = [self.detail or self.title or f"status {self.status}"]
-        lines += [f"  {error.get('pointer', '')}: {error.get('detail', '')}" for error in self.errors]
+        """The detail, and a line for each error: its pointer, and what the detail has not said already."""
+        said = self.detail or self.title or f"status {self.status}"
+        lines = [said]
+        for error in self.errors:
+            pointer, detail = error.get("pointer", ""), error.get("detail", "")
+            if detail not in said:
+                lines.append(f"  {pointer}: {detail}")
+            elif pointer not in said:
+                lines.append(f"  {pointer}")
         return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ from app.client import (
     JobCancelled,
     JobFailed,
     NotFound,
+    Problem,
     ProblemError,
     Progress,
     Unauthorized,
@@ -229,6 +230,13 @@ def test_problem_becomes_the_exception_of_its_status(status: int, kind: type[Pro
     assert (error.detail, error.request_id) == ("A sentence.", "r1")
     assert error.errors == ({"pointer": "/params/tol", "detail": "must be positive"},)
     assert str(error) == "A sentence.\n  /params/tol: must be positive"
+
+
+def test_problem_in_words_says_nothing_twice() -> None:
+    errors = ({"pointer": "/a", "detail": "a is 3"}, {"pointer": "/b", "detail": "b is 4"})
+    assert str(Problem(422, detail="a is 3", errors=errors)) == "a is 3\n  /a\n  /b: b is 4"
+    assert str(Problem(422, detail="/a: a is 3", errors=errors[:1])) == "/a: a is 3"
+    assert str(Problem(422, title="Invalid")) == "Invalid"
 
 
 def test_answer_that_is_no_problem_document_is_still_an_error() -> None:
