@@ -113,7 +113,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def fit(client: Client) -> Version:
-    """Uploads the data and fits two components to it, from 60 random starts, so that there is something to see."""
+    """Uploads the data and fits two components to it, from 200 random starts, so that there is something to see."""
     dataset = client.upload(DATA, name="old-faithful")
     check(dataset.n_rows == 272, f"{DATA.name} has {dataset.n_rows} rows instead of 272")
     say("dataset", f"{DATA.name}: {dataset.n_rows} eruptions, features {', '.join(dataset.feature_names)}")
@@ -125,7 +125,7 @@ def fit(client: Client) -> Version:
         params={
             "n_components": 2,
             "init_params": "random",
-            "n_init": 60,
+            "n_init": 200,
             "tol": 1e-12,
             "max_iter": 500,
             "random_state": 0,
@@ -143,7 +143,7 @@ def fit(client: Client) -> Version:
 
 
 class ProgressLine:
-    """The progress of a fit: one line that changes on a terminal, a line each half second elsewhere."""
+    """The progress of a fit: one line that changes on a terminal, a new line now and then elsewhere."""
 
     def __init__(self) -> None:
         self.reports = 0
@@ -152,7 +152,7 @@ class ProgressLine:
 
     def __call__(self, progress: Progress) -> None:
         self.reports += 1
-        if progress.iteration is None or (not self._live and time.monotonic() - self._shown < 0.5):
+        if progress.iteration is None or (not self._live and time.monotonic() - self._shown < 0.35):
             return
         self._shown = time.monotonic()
         done = round(10 * (progress.fraction or 0))
