@@ -23,15 +23,15 @@ def read_csv(file: TextIO, header: bool | None, pointer: str) -> Rows:
     `header` says whether the first line holds names; None takes it for one, unless it is all numbers: then
     the caller has to say what it is.
 
-    Raises `MalformedBody` for what is not CSV in UTF-8, `InvalidRequest` with pointers to cells that are not
-    numbers and to rows of another length.
+    Raises `MalformedBody` for what is not UTF-8, `InvalidRequest` for what is not CSV, with pointers to cells that
+    are not numbers and to rows of another length.
     """
     try:
         lines = [line for line in csv.reader(file, strict=True) if line]
     except UnicodeDecodeError as error:
         raise MalformedBody(f"The CSV is not UTF-8: byte {error.start} cannot be read.") from None
     except csv.Error as error:
-        raise MalformedBody(f"The body is not CSV: {error}.") from None
+        raise InvalidRequest.at(pointer, f"The body is not CSV: {error}.") from None
     names = tuple(name.strip() for name in lines.pop(0)) if header is not False and lines else None
     if not lines:
         raise InvalidRequest.at(pointer, "The CSV has no rows below its header." if names else "The CSV is empty.")

@@ -26,6 +26,16 @@ JobId = Annotated[str, Path(max_length=64, description="Id of a job.")]
 PROGRESS = "progress"
 EVENTS_EVERY_S = 0.1
 KEEP_ALIVE_S = 15.0
+EVENT_SCHEMA = {
+    "description": "One event; the stream is a sequence of them.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["progress", "succeeded", "failed", "cancelled"]},
+        "data": {"type": "string", "description": "JSON: the progress, or the job once it has ended."},
+    },
+    "required": ["id", "event", "data"],
+}
 
 
 def _allowed(literal: object) -> tuple[str, ...]:
@@ -100,7 +110,7 @@ def cancel_job(use: Use, job: JobId) -> Job:
     "/{job}/events",
     summary="Follow a job",
     response_class=StreamingResponse,
-    responses=problems(404, *READ, also={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}),
+    responses=problems(404, *READ, also={200: {"content": {"text/event-stream": {"schema": EVENT_SCHEMA}}}}),
     dependencies=[Depends(Accepts("text/event-stream"))],
 )
 async def follow_job(

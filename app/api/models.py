@@ -177,7 +177,9 @@ def get_artifact(
     use: Use,
     name: ModelPath,
     version: VersionPath,
-    if_none_match: Annotated[str | None, Header(alias="If-None-Match", description="The file that you have; 304 when it is this one.")] = None,
+    if_none_match: Annotated[
+        str | None, Header(alias="If-None-Match", description="The file that you have; 304 when it is this one.")
+    ] = None,
 ) -> Response:
     """The stored safetensors file; its `ETag` is its sha256."""
     found = use.registry.version(name, version)

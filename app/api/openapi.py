@@ -50,7 +50,9 @@ Responses = dict[int | str, dict[str, Any]]
 def problems(*statuses: int, also: Responses | None = None) -> Responses:
     """The `responses` of an operation that may answer with these problems, and `also` so."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    told: Responses = {status: {"description": _MEANINGS[status], "content": content} for status in sorted(set(statuses))}
+    told: Responses = {
+        status: {"description": _MEANINGS[status], "content": content} for status in sorted(set(statuses))
+    }
     return {**(also or {}), **told}
 
 

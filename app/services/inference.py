@@ -18,7 +18,7 @@ from core.metrics import (
 from core.preprocess import pull_back
 from numpy.typing import NDArray
 
-from app.domain.errors import InvalidRequest, UnsupportedOperation
+from app.domain.errors import FieldError, InvalidRequest, UnsupportedOperation
 from app.services.algorithms import algorithm
 from app.services.model_file import FittedModel
 from core.mixture import Mixture
@@ -48,8 +48,16 @@ class Served(ABC):
         return self.fitted.feature_names
 
     def inward(self, X: Matrix) -> Matrix:
-        """Rows in the model's own space."""
-        return self._preprocess.transform(X)
+        """Rows in the model's own space; raises `InvalidRequest` for rows that are beyond numbers there."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            Z = self._preprocess.transform(X)
+        beyond = np.flatnonzero(~np.isfinite(Z).all(axis=1)).tolist()
+        if beyond:
+            detail = "Row {} is so far away that it overflows once scaled as the model's rows were."
+            raise InvalidRequest(
+                detail.format(beyond[0]), [FieldError(f"/instances/{i}", detail.format(i)) for i in beyond]
+            )
+        return Z
 
     @abstractmethod
     def predict(self, X: Matrix) -> Labels: ...

@@ -222,7 +222,7 @@ CASES = [
     csv("nothing", 422, b"", "/instances"),
     csv("a header only", 422, b"eruptions,waiting\n", "/instances"),
     csv("not UTF-8", 400, b"eruptions,waiting\n\xff,79\n", None),
-    csv("an open quote", 400, b'eruptions,waiting\n"3.6,79\n', None),
+    csv("an open quote", 422, b'eruptions,waiting\n"3.6,79\n', "/instances"),
     csv("a NUL", 422, b"eruptions,waiting\n3.6,\x0079\n", "/instances/0/1"),
     Case(
         "csv: an unknown option",
