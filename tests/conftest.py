@@ -1,34 +1,18 @@
 """What all tests share: a fresh database of either kind, a store of files, a running service."""
 
-import os
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
 from app.storage.migrate import upgrade
+from tests.postgres import postgres_database
 from tests.service import Service, running
-
-POSTGRES = os.environ.get("MIXTURA_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
-
-
-@contextmanager
-def postgres_database() -> Iterator[str]:
-    """The URL of a new PostgreSQL database, dropped at the end."""
-    name = f"mixtura_test_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    admin.dispose()
 
 
 @pytest.fixture

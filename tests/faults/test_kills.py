@@ -18,7 +18,7 @@ from sqlalchemy import select
 from app.storage.database import Database
 from app.storage.tables import aliases, jobs, versions
 from tests.app.api.geyser import fit_document
-from tests.conftest import postgres_database
+from tests.postgres import postgres_database
 from tests.service import Service
 
 N_FITS = 20
