@@ -136,12 +136,13 @@ def project(
     """The service with its database, healthy; gone with its data at the end."""
     project = Project(environment, tmp_path_factory.mktemp("compose") / "env")
     project.configure(ADMIN_KEY=KEY, POSTGRES_PASSWORD=PASSWORD)
-    failed = request.session.testsfailed
+    failed, healthy = request.session.testsfailed, False
     try:
         project.up("--build")
+        healthy = True
         yield project
     finally:
-        if request.session.testsfailed > failed:
+        if not healthy or request.session.testsfailed > failed:
             print(project.compose("logs", "--no-color", "--tail", "60", check=False).stdout)
         project.compose("down", "-v", "--timeout", "5", timeout=120)
         run(["docker", "image", "rm", project.name], environment, check=False)
