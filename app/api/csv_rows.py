@@ -51,14 +51,16 @@ def write_csv(columns: Sequence[tuple[str, Sequence[object]]]) -> Iterator[str]:
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
     for row in ([name for name, _ in columns], *zip(*(values for _, values in columns), strict=True)):
-        writer.writerow(["" if _absent(value) else value for value in row])
+        writer.writerow([_cell(value) for value in row])
         yield line.getvalue()
         line.seek(0)
         line.truncate()
 
 
-def _absent(value: object) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+def _cell(value: object) -> object:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _matrix(lines: list[list[str]], width: int, names: tuple[str, ...] | None, pointer: str) -> NDArray[np.float64]:

@@ -148,8 +148,7 @@ def from_pydantic(errors: Iterable[Mapping[str, Any]], document: Any, prefix: st
             faults.setdefault(fault.pointer, fault)
     found = list(faults.values())
     first = found[0] if found else FieldError(prefix, "The request is not valid.")
-    at = f"{first.pointer}: " if first.pointer else ""
-    return domain.InvalidRequest(f"{at}{first.detail}", found)
+    return domain.InvalidRequest(first.detail, found)
 
 
 def install(app: FastAPI) -> None:
@@ -228,7 +227,8 @@ def _pointer(error: Mapping[str, Any], document: Any) -> str:
 
 
 def _sentence(error: Mapping[str, Any], pointer: str) -> str:
-    name = pointer.rsplit("/", 1)[-1]
+    *_, parent, name = f"/{pointer}".rsplit("/", 2)
+    name = f"{parent}[{name}]" if name.isdigit() else name
     match error["type"]:
         case "missing":
             return f"{name!r} is required."
@@ -238,10 +238,17 @@ def _sentence(error: Mapping[str, Any], pointer: str) -> str:
             return f"{error['ctx']['tag']!r} is not one of {error['ctx']['expected_tags']}."
         case "union_tag_not_found":
             return f"{name!r} is required."
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if message == error["msg"] or str(error["msg"]).startswith("Value error, "):
-        return message if message.endswith(".") else f"{message}."
-    return f"{name} is {_short(error.get('input'))}; it should be {message}."
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"{name or 'The body'} is {_short(error['input'])}; it should be an object."
+        case "string_pattern_mismatch":
+            return f"{name} is {_short(error['input'])}; it should match {error['ctx']['pattern']}."
+    message = str(error["msg"])
+    if message.startswith("Value error, "):  # a sentence of our own
+        return message.removeprefix("Value error, ").removesuffix(".") + "."
+    expected = message.removeprefix("Input should ").removesuffix(".")
+    if expected != message:
+        return f"{name} is {_short(error.get('input'))}; it should {expected}."
+    return f"{name} is {_short(error.get('input'))}: {message}."
 
 
 def _short(value: Any) -> str:

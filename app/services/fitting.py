@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from core.anomaly import ScoreQuantiles
-from core.fit import Info
-from core.preprocess import AffineMap, fit_preprocess
 from numpy.typing import NDArray
 
 from app.domain.errors import ArtifactCorrupt, InvalidRequest, MixturaError
@@ -16,7 +13,10 @@ from app.domain.fits import FitRequest
 from app.domain.jobs import Failure, FailureCode
 from app.services.algorithms import Algorithm, algorithm
 from app.services.model_file import FittedModel, to_bytes
+from core.anomaly import ScoreQuantiles
 from core.errors import CollapsedComponent, Diverged, FitFailure, InvalidParameter, InvalidRows
+from core.fit import Info
+from core.preprocess import AffineMap, fit_preprocess
 
 REPORT_EVERY_S = 0.2
 STARTS = ("weights_init", "means_init", "precisions_init", "init")

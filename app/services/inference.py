@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.errors import FieldError, InvalidRequest, UnsupportedOperation
+from app.services.algorithms import algorithm
+from app.services.model_file import FittedModel
 from core.kmeans import Centroids
 from core.metrics import (
     adjusted_rand,
@@ -15,13 +20,8 @@ from core.metrics import (
     normalized_mutual_info,
     silhouette_score,
 )
-from core.preprocess import pull_back
-from numpy.typing import NDArray
-
-from app.domain.errors import FieldError, InvalidRequest, UnsupportedOperation
-from app.services.algorithms import algorithm
-from app.services.model_file import FittedModel
 from core.mixture import Mixture
+from core.preprocess import pull_back
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]

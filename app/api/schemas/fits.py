@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from app.api.instances import Instances
@@ -105,13 +114,25 @@ class Preprocess(Request):
     pca: Pca = Field(None, description="A count of components, or the fraction of variance that they keep.")
 
 
+def _none_held_out(value: float) -> float:
+    if value != 0:
+        raise ValueError(f"calibration_fraction is {value:g}; this release calibrates no p-values and takes only 0")
+    return value
+
+
+def _no_history(value: bool) -> bool:
+    if value:
+        raise ValueError("history is true; this release keeps no parameters of iterations and takes only false")
+    return value
+
+
 class Anomaly(Request):
     """How anomalies are flagged by default."""
 
     contamination: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.01, description="The threshold flags this fraction of the training rows."
     )
-    calibration_fraction: Annotated[float, Field(ge=0, le=0)] = Field(
+    calibration_fraction: Annotated[float, AfterValidator(_none_held_out), WithJsonSchema({"const": 0})] = Field(
         0.0, description="Rows held out to calibrate p-values; this release holds none out, so only 0 is taken."
     )
 
@@ -128,7 +149,9 @@ class FitBase(Request):
     description: Description | None = None
     timeout_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
     priority: Annotated[int, Field(ge=-10, le=10)] = 0
-    history: Literal[False] = Field(False, description="This release keeps no parameters of iterations.")
+    history: Annotated[bool, AfterValidator(_no_history), WithJsonSchema({"const": False})] = Field(
+        False, description="Whether parameters of iterations are kept; this release keeps none."
+    )
 
     @model_validator(mode="after")
     def _alias_is_free(self) -> "FitBase":

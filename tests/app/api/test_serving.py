@@ -204,7 +204,7 @@ def test_results_come_as_csv_too(http: httpx.Client, mixture: str, verb: str, co
     outputs = {"sample": ["instances", "labels"]}.get(verb) or dict.fromkeys(c.split("_0")[0] for c in columns)
     outputs = [output for output in outputs if output in as_json]
     expected = np.column_stack([np.asarray(as_json[output], dtype=object) for output in outputs])
-    assert [line.split(",") for line in lines] == [[str(cell) for cell in row] for row in expected]
+    assert [line.split(",") for line in lines] == [[str(cell).lower() for cell in row] for row in expected]
 
 
 def test_far_away_nothing_is_nan(http: httpx.Client, mixture: str) -> None:
