@@ -10,7 +10,8 @@ import orjson
 from sqlalchemy import BigInteger, Connection, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -57,29 +58,35 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state and changes nothing."""
-        with self.engine.connect() as connection, connection.begin():
+        """A transaction that sees one state and changes nothing; raises `NotReady` when the database is away."""
+        with _answering(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that commits at its end, or not at all.
+        """A transaction that commits at its end, or not at all; raises `NotReady` when the database is away.
 
         On SQLite it takes the write lock at once: a read that turns into a write could otherwise fail half-way.
         """
-        with self.engine.connect().execution_options(immediate=True) as connection, connection.begin():
+        immediate = {"immediate": True}
+        with _answering(), self.engine.connect().execution_options(**immediate) as connection, connection.begin():
             yield connection
 
     def ping(self) -> None:
         """Raises `NotReady` when the database does not answer."""
-        try:
-            with self.read() as tx:
-                tx.execute(text("SELECT 1"))
-        except SQLAlchemyError as error:
-            raise NotReady("The database does not answer.") from error
+        with self.read() as tx:
+            tx.execute(text("SELECT 1"))
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:  # gone, locked for too long, out of disk
+        raise NotReady("The database does not answer.") from error
 
 
 def insert_ignore(tx: Connection, table: Table, values: Mapping[str, Any]) -> bool:

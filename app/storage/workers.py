@@ -6,15 +6,11 @@ from app.storage.database import MICROSECONDS, Clock, insert_ignore
 from app.storage.tables import workers
 
 
-def register(tx: Connection, worker: str, host: str, pid: int, concurrency: int) -> None:
-    """A worker that begins."""
+def show_life(tx: Connection, worker: str, host: str, pid: int, concurrency: int) -> None:
+    """The worker lives: from now on it is known, or known still."""
     values = {"host": host, "pid": pid, "concurrency": concurrency, "started_at": Clock(), "seen_at": Clock()}
-    insert_ignore(tx, workers, {"id": worker, **values})
-
-
-def seen(tx: Connection, worker: str) -> None:
-    """A worker that lives."""
-    tx.execute(update(workers).where(workers.c.id == worker).values(seen_at=Clock()))
+    if not insert_ignore(tx, workers, {"id": worker, **values}):
+        tx.execute(update(workers).where(workers.c.id == worker).values(seen_at=Clock()))
 
 
 def forget(tx: Connection, worker: str) -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 
 from app.compute.process import TaskProcess
+from app.domain.errors import NotReady
 from app.domain.ids import new_id
 from app.observability.logs import configure_logging
 from app.services.datasets import DatasetService
@@ -24,6 +25,7 @@ from app.worker.tasks import explain, fit
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
+FORGOTTEN_S = 3600.0
 
 
 def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int:
@@ -40,20 +42,29 @@ def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int
     worker = worker_id or new_id()
     slots = [_slot(worker, settings, database, signals) for _ in range(concurrency)]
     threads = [threading.Thread(target=slot.run, name=f"slot-{i}") for i, slot in enumerate(slots)]
-    with database.write() as tx:
-        workers.register(tx, worker, socket.gethostname(), os.getpid(), concurrency)
     for thread in threads:
         thread.start()
     log.info("worker %s: %d slots", worker, concurrency)
-    while not signals.stopping.wait(HEARTBEAT_S):
-        with database.write() as tx:
-            workers.seen(tx, worker)
-            workers.forget_silent(tx, 3600)
+    while not signals.stopping.is_set():
+        _show_life(database, worker, concurrency)
+        signals.stopping.wait(HEARTBEAT_S)
     for thread in threads:
         thread.join()
-    retire(database, worker)
+    try:
+        retire(database, worker)
+    except NotReady as error:  # its row ends by silence, its leases by time
+        log.warning("not struck off: %s", error.detail)
     database.close()
     return 0
+
+
+def _show_life(database: Database, worker: str, concurrency: int) -> None:
+    try:
+        with database.write() as tx:
+            workers.show_life(tx, worker, socket.gethostname(), os.getpid(), concurrency)
+            workers.forget_silent(tx, FORGOTTEN_S)
+    except NotReady as error:
+        log.warning("no sign of life given: %s", error.detail)
 
 
 def retire(database: Database, worker: str) -> None:

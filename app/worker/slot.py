@@ -5,11 +5,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
 from app.compute.process import Done, Failed, Progress, TaskProcess
 from app.compute.process import ProcessLost as Lost
-from app.domain.errors import DatasetNotFound
+from app.domain.errors import DatasetNotFound, NotReady
 from app.domain.jobs import Claim, Failure, FailureCode
 from app.services.settlement import SettlementService
 from app.services.training import TrainingService
@@ -62,8 +60,8 @@ class Slot:
                     self._signals.wait_for_work(since, IDLE_S)
                 else:
                     self._serve(claim)
-            except OperationalError as error:  # the database is away or busy: its leases tell the rest
-                log.warning("database unavailable: %s", type(error.orig).__name__)
+            except NotReady as error:  # what was running is started again when its lease has run out
+                log.warning("waiting: %s", error.detail)
                 self._process.restart()
                 self._signals.stopping.wait(1.0)
 

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import threading
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from app.domain.errors import NotReady
 from app.domain.ids import new_id
 from app.storage.database import Database
 from app.worker.entry import retire
@@ -70,7 +69,7 @@ class WorkerSupervisor:
     def _retire(self, worker: str) -> None:
         try:
             retire(self._database, worker)
-        except SQLAlchemyError:  # its leases will end by themselves
+        except NotReady:  # its leases will end by themselves
             log.warning("could not free the jobs of worker %s", worker)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
