@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from core.kmeans import Centroids
-from core.metrics import aic, bic
 from numpy.typing import NDArray
 
 from app.domain.errors import InvalidRequest
 from core import GaussianMixture, KMeans
+from core.kmeans import Centroids
+from core.metrics import aic, bic
 from core.mixture import Mixture
 
 Matrix = NDArray[np.float64]
