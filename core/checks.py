@@ -2,10 +2,12 @@
 
 __all__ = [
     "check_array",
+    "check_boolean",
     "check_choice",
     "check_integer",
     "check_labels",
     "check_matrix",
+    "check_random_state",
     "check_real",
     "check_rows",
     "check_sample_weight",
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from core.errors import InvalidParameter, InvalidRows
+from core.errors import InvalidCell, InvalidParameter, InvalidRows
 from core.types import Floats, Ints
 
 # The tolerance within which weights must sum to one, and a given matrix be symmetric.
@@ -105,16 +107,18 @@ def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the
         array = np.asarray(X)
     except ValueError as error:
         raise InvalidRows("rows are ragged: every row needs the same number of values") from error
+    if array.dtype.kind == "c":
+        raise InvalidRows(f"Complex data not supported: rows must be real numbers, not {array.dtype}")
     if array.dtype.kind not in "iufO":
         raise InvalidRows(f"rows must be real numbers, not {array.dtype}")
     if array.dtype.kind == "O":
         array = _numbers(array)
     if array.ndim != 2:
-        raise InvalidRows(f"expected rows in a 2-D array, got a {array.ndim}-D array: reshape your data")
+        raise InvalidRows(f"expected a 2-D array, got a {array.ndim}-D array. Reshape your data to one row a sample")
     if array.shape[0] == 0:
-        raise InvalidRows("found 0 rows, at least 1 is required")
+        raise InvalidRows(f"found 0 sample(s) (shape={array.shape}) while a minimum of 1 is required of rows")
     if array.shape[1] == 0:
-        raise InvalidRows("found 0 features, at least 1 is required")
+        raise InvalidRows(f"found 0 feature(s) (shape={array.shape}) while a minimum of 1 is required of rows")
     if n_features is not None and array.shape[1] != n_features:
         raise InvalidRows(f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input")
     with np.errstate(over="ignore"):
@@ -132,7 +136,8 @@ def _numbers(array: np.ndarray[tuple[int, ...], np.dtype[np.object_]]) -> Floats
     for index, value in np.ndenumerate(array):
         if isinstance(value, bool) or not isinstance(value, Real):
             place = [int(i) for i in index[:2]]
-            raise InvalidRows(f"{value!r:.40} is not a real number", *place)
+            words = "is not a real number: the argument must be free of strings and of all else but numbers"
+            raise InvalidCell(f"{value!r:.40} {words}", *place)
     try:
         return array.astype(np.float64)
     except OverflowError as error:
@@ -175,3 +180,16 @@ def check_labels(name: str, labels: ArrayLike, n_samples: int, n_labels: int | N
     if absent.size:
         raise InvalidParameter(name, labels, f"has no row with label {absent[0]}: one component a label")
     return codes
+
+
+def check_random_state(value: object) -> None:
+    """None, an integer of at least 0, a Generator or a RandomState: nothing is drawn from it here."""
+    if value is None or isinstance(value, np.random.Generator | np.random.RandomState):
+        return
+    check_integer("random_state", value, 0)
+
+
+def check_boolean(name: str, value: object) -> None:
+    """True or False, nothing that merely counts as one."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidParameter(name, value, "must be True or False")

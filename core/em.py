@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.covariance import Covariance
 from core.errors import Diverged
 from core.fit import Step
+from core.linalg import power_of_two
 from core.mixture import Mixture, Statistics, combine, e_step, m_step, statistics_of
 from core.rows import Chunk, chunk_rows, map_reduce
 from core.seeding import block_labels, kmeans_labels, kmeans_plus_plus, nearest_labels, random_resp, random_rows
@@ -46,7 +47,9 @@ class EM:
     chunks: list[Chunk] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "chunks", chunk_rows(self.X, self.sample_weight, self.n_components))
+        # Only shares of the weight matter: in units of a power of two their sums neither overflow nor vanish.
+        weight = self.sample_weight / power_of_two(float(self.sample_weight.max()))
+        object.__setattr__(self, "chunks", chunk_rows(self.X, weight, self.n_components))
 
     @property
     def sign(self) -> int:

@@ -5,6 +5,7 @@ __all__ = [
     "ConvergenceWarning",
     "Diverged",
     "FitFailure",
+    "InvalidCell",
     "InvalidParameter",
     "InvalidRows",
     "NotFittedError",
@@ -43,6 +44,10 @@ class InvalidRows(ValueError):
         return f"{self.detail} ({place})" if place else self.detail
 
 
+class InvalidCell(InvalidRows, TypeError):
+    """An object among the rows is no number at all: a wrong type, and not only a wrong value."""
+
+
 class NotFittedError(ValueError, AttributeError):
     """The estimator was used before `fit`."""
 
@@ -67,19 +72,35 @@ class FitFailure(ArithmeticError):
 
 
 class CollapsedComponent(FitFailure):
-    """The covariance of `component` is singular; `feature` is the first one without variance of its own."""
+    """A covariance is singular: that of `component`, or of all of them together where it is None (tied).
 
-    def __init__(self, component: int, feature: int | None = None) -> None:
-        super().__init__(component, feature)
+    `feature` is the first one without variance of its own, given those before it (None where one variance stands
+    for all); what it has, `variance`, is not above `bound`, the size of round-off.
+    """
+
+    def __init__(self, component: int | None, feature: int | None, variance: float, bound: float) -> None:
+        super().__init__(component, feature, variance, bound)
         self.component = component
         self.feature = feature
+        self.variance = variance
+        self.bound = bound
 
     def sentence(self) -> str:
-        where = "" if self.feature is None else f" at feature {self.feature}"
+        where = "" if self.feature is None else "there "
         return (
-            f"component {self.component} collapsed: its covariance is singular{where}; "
-            "use fewer components, a larger reg_covar, or drop constant and collinear features"
+            f"{self.subject} collapsed{self.place}: the variance {where}is {self.variance:.3g} and must be above "
+            f"{self.bound:.3g}; use fewer components, a larger reg_covar, or drop constant and collinear features"
         )
+
+    @property
+    def subject(self) -> str:
+        """Whose covariance it is, in words."""
+        return "the shared covariance" if self.component is None else f"component {self.component}"
+
+    @property
+    def place(self) -> str:
+        """' at feature j', or nothing."""
+        return "" if self.feature is None else f" at feature {self.feature}"
 
 
 class Diverged(FitFailure):

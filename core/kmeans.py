@@ -15,13 +15,16 @@ from core.checks import check_rows, check_sample_weight
 from core.covariance import Spherical
 from core.errors import InvalidRows
 from core.fit import Step
-from core.linalg import row_norms
+from core.linalg import power_of_two, row_norms
 from core.rows import Chunk, chunk_rows, chunk_slices, map_reduce
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints, MapLike
 
 # Below this, squares of differences may vanish; times 2⁶⁰⁰ they are far from either end.
 SMALL = 1e-100
+
+# Squares this many times that of the centres' extent: a difference of two of them has lost half its digits.
+FAR = 1e16
 
 Start = Callable[[np.random.Generator], Floats]
 
@@ -73,8 +76,8 @@ def assign(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
     """Labels (n,) of the nearest centres and squared distances (n,) to them.
 
     Squares of differences, not ‖x‖² − 2x·c + ‖c‖²: that form loses the digits that decide between near centres.
-    Where all squares overflow, centres are compared as unit Gaussians in the scaled domain; where all would vanish,
-    in units of 2⁻⁶⁰⁰.
+    Rows so far away that their squares overflow, or hold no digits of what tells the centres apart, are compared
+    as by unit Gaussians (`far_log_responsibilities`); where all squares would vanish, in units of 2⁻⁶⁰⁰.
     """
     if 0 < max(np.abs(X).max(), np.abs(centers).max()) < SMALL:
         labels, nearest = assign(X * 2.0**600, centers * 2.0**600)
@@ -82,7 +85,11 @@ def assign(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
     squares = cdist(X, centers, "sqeuclidean")
     labels = squares.argmin(axis=1)
     nearest = np.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
+    with np.errstate(over="ignore"):
+        extent = float(np.square(centers - centers[0]).sum(axis=1).max())
     far = ~np.isfinite(nearest)
+    if 0 < extent < np.inf:
+        far |= nearest > FAR * extent
     if far.any():
         k, d = centers.shape
         units = Spherical(np.ones(k), np.ones(k), k, d)
@@ -150,7 +157,8 @@ class Lloyd:
 
     It works on z = (x − offset) / scale, the scale a power of two: an exact change of units which keeps squares
     far from overflow and underflow, and centres near the origin. `tol` is relative to the mean variance of the
-    features, on the sum of squared shifts of the centres: zero shift is an assignment that did not change.
+    features, on the sum of squared shifts of the centres: zero shift is an assignment that did not change. Weights
+    count in units of a power of two near the largest.
     """
 
     X: Floats
@@ -161,17 +169,20 @@ class Lloyd:
     chunk_map: MapLike = map
     offset: Floats = field(init=False)
     scale: float = field(init=False)
+    weight_unit: float = field(init=False)
     threshold: float = field(init=False)
     chunks: list[Chunk] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         offset, scale = frame(self.X)
         Z = (self.X - offset) / scale
+        unit = power_of_two(float(self.sample_weight.max()))
         fields = {
             "offset": offset,
             "scale": scale,
+            "weight_unit": unit,
             "threshold": self.tol * float(np.mean(np.var(Z, axis=0))),
-            "chunks": chunk_rows(Z, self.sample_weight, self.n_clusters),
+            "chunks": chunk_rows(Z, self.sample_weight / unit, self.n_clusters),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -215,7 +226,7 @@ class Lloyd:
 
     def inertia(self, objective: float) -> float:
         """An objective, or a change of it, in squared units of the data; infinite where that is no float."""
-        return objective * self.scale * self.scale
+        return objective * self.weight_unit * self.scale * self.scale
 
     def centroids(self, centers: Floats) -> Centroids:
         """Centres in the units of the data."""
@@ -247,13 +258,15 @@ class Lloyd:
 
 
 def frame(X: Floats) -> tuple[Floats, float]:
-    """An offset (d,) near the rows, and a power of two near their spread."""
-    # The mean about the first row: exact for equal rows, and no sum of large numbers.
-    with np.errstate(over="ignore", invalid="ignore"):
-        offset: Floats = X[0] + (X - X[0]).mean(axis=0)
+    """An offset (d,) in the midst of the rows, and a power of two near their spread.
+
+    The offset is the median of a thousand rows or so: unlike the mean it stays where most rows are when one lies far
+    out, and equal rows become exactly 0.
+    """
+    some = np.sort(X[:: 1 + X.shape[0] // 1024], axis=0)
+    offset: Floats = some[some.shape[0] // 2]
+    with np.errstate(over="ignore"):
         spread = float(np.abs(X - offset).max())
     if not np.isfinite(spread):
-        raise InvalidRows("the rows spread over more than the largest float: scale the data")
-    if spread == 0:
-        return offset, 1.0
-    return offset, float(2.0 ** np.clip(np.floor(np.log2(spread)), -1020, 1020))
+        raise InvalidRows("the rows spread over more than the largest float, 1.8e308: scale the data")
+    return offset, power_of_two(spread)

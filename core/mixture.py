@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.checks import check_choice, check_integer, check_matrix, check_rows, check_weights
-from core.covariance import COVARIANCES, TINY, Covariance
-from core.linalg import row_norms
+from core.covariance import COVARIANCES, Covariance
+from core.covariance.base import divisors
+from core.linalg import TINY, row_norms
 from core.rows import Chunk, chunk_slices
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints
+
+# Below this log-density a difference of two of them has lost more digits than a responsibility can spare (1e-6).
+FAR = -1e10
 
 
 @dataclass(frozen=True)
@@ -122,27 +126,29 @@ def _log_prob(mixture: Mixture, X: Floats) -> Floats:
 
 
 def _mahalanobis(mixture: Mixture, X: Floats) -> Floats:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         norms = [row_norms(mixture.covariance.whiten(k, X - mean)) for k, mean in enumerate(mixture.means)]
-    return np.stack(norms, axis=1)
+    # inf − inf inside a product: the distance overflowed all the same.
+    return np.nan_to_num(np.stack(norms, axis=1), copy=False, nan=np.inf, posinf=np.inf)
 
 
 def log_responsibilities(mixture: Mixture, X: Floats) -> tuple[Floats, Floats]:
     """The E-step on rows already checked: log p(xₙ) (n,) and log rₙₖ (n, k) (Bishop 2006, eq. 9.23).
 
-    By log-sum-exp about each row's largest term; rows all of whose terms underflow to −∞ are compared in the
-    scaled domain, so that responsibilities are defined for every finite row.
+    By log-sum-exp about each row's largest term, which is taken off first: added to the logarithm it would absorb
+    it far from the mixture, where log p(x) says nothing of the shares. Rows so far away that their terms hold no
+    digits of the differences are compared in another way, so that responsibilities are right for every finite row.
     """
     with np.errstate(divide="ignore"):
         log_weights = np.log(mixture.weights)
     terms = _log_prob(mixture, X) + log_weights
     top = terms.max(axis=1)
-    far = ~np.isfinite(top)
-    if far.any():
-        top = np.where(far, 0.0, top)
+    far = top < FAR
     with np.errstate(under="ignore", divide="ignore", invalid="ignore"):
-        log_density = top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
-        log_resp = terms - log_density[:, None]
+        terms -= np.where(np.isfinite(top), top, 0.0)[:, None]
+        log_sums = np.log(np.exp(terms).sum(axis=1))
+        log_resp = terms - log_sums[:, None]
+        log_density = np.where(np.isfinite(top), top + log_sums, top)
     if far.any():
         offsets = log_weights + mixture.covariance.log_det
         log_resp[far] = far_log_responsibilities(X[far], mixture.means, mixture.covariance, offsets)
@@ -173,7 +179,7 @@ def statistics_of(structure: type[Covariance], X: Floats, resp: Floats, log_like
     counts = resp.sum(axis=0)
     reference = X[0]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        means = reference + (resp.T @ (X - reference)) / np.where(counts > TINY, counts, 1.0)[:, None]
+        means = reference + (resp.T @ (X - reference)) / divisors(counts)[:, None]
         scatter = structure.scatter(X, resp, means)
     return Statistics(log_likelihood, float(counts.sum()), counts, means, scatter)
 
@@ -185,7 +191,7 @@ def combine(structure: type[Covariance], a: Statistics, b: Statistics) -> Statis
     non-negative terms are added, so nothing cancels.
     """
     counts = a.counts + b.counts
-    share = b.counts / np.where(counts > TINY, counts, 1.0)
+    share = b.counts / divisors(counts)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         deltas = b.means - a.means
         means = a.means + deltas * share[:, None]
@@ -214,5 +220,5 @@ def m_step(structure: type[Covariance], statistics: Statistics, reg_covar: float
     means = statistics.means
     if empty.any():
         means = np.where(empty[:, None], weights @ means, means)
-    covariance = structure.estimate(counts, statistics.scatter, means.shape[1], reg_covar)
+    covariance = structure.estimate(counts, statistics.scatter, means, reg_covar)
     return Mixture(weights, means, covariance)

@@ -19,24 +19,30 @@ def kmeans_plus_plus(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.
     """
     offset, scale = frame(X)
     Z = (X - offset) / scale
+    weight = sample_weight / sample_weight.max()
     n_trials = 2 + int(np.log(n_clusters))
     chosen = np.empty(n_clusters, dtype=np.int64)
-    chosen[0] = _draw(sample_weight, 1, rng)[0]
+    chosen[0] = _draw(weight, 1, rng)[0]
     squares = _squares_to(Z, Z[chosen[:1]])[:, 0]
     for cluster in range(1, n_clusters):
-        mass = sample_weight * squares
+        mass = weight * squares
         # With fewer distinct rows than clusters every distance is 0: any row is as good as another.
-        candidates = _draw(mass if mass.any() else sample_weight, n_trials, rng)
+        candidates = _draw(mass if mass.any() else weight, n_trials, rng)
         reduced = np.minimum(squares[:, None], _squares_to(Z, Z[candidates]))
-        best = int((sample_weight @ reduced).argmin())
+        best = int((weight @ reduced).argmin())
         chosen[cluster] = candidates[best]
         squares = reduced[:, best]
     return chosen
 
 
 def random_rows(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.random.Generator) -> Ints:
-    """Indices (n_clusters,) of distinct rows drawn at random, by weight."""
-    chosen: Ints = rng.choice(X.shape[0], size=n_clusters, replace=False, p=sample_weight / sample_weight.sum())
+    """Indices (n_clusters,) of distinct rows drawn at random, by weight (Efraimidis & Spirakis 2006).
+
+    The rows that arrive first when each waits for a time of exponential distribution, its rate the row's weight.
+    """
+    with np.errstate(over="ignore", divide="ignore"):
+        arrival = rng.exponential(size=X.shape[0]) / (sample_weight / sample_weight.max())
+    chosen: Ints = np.argsort(arrival, kind="stable")[:n_clusters]
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""Which component owns a row so far away that its squared distances are not finite numbers."""
+"""Which component owns a row so far away that its squared distances tell nothing."""
 
 __all__ = ["far_log_responsibilities"]
 
@@ -9,20 +9,24 @@ from core.types import Floats
 
 
 def far_log_responsibilities(X: Floats, means: Floats, covariance: Covariance, log_offsets: Floats) -> Floats:
-    """Log-responsibilities (n, k) of rows whose every ‖zₖ‖² overflows; finite or −∞, each row's exp sums to 1.
+    """Log-responsibilities (n, k) of rows whose every ‖zₖ‖² is huge or infinite; each row's exp sums to 1.
 
-    `log_offsets` (k,) is log weight + log det P. Comparing two infinite squares tells nothing, but their difference
-    factors: ‖zₖ‖² − ‖zⱼ‖² = (zₖ − zⱼ)·(zₖ + zⱼ), with z = W(x) − W(μ) for the linear map W of a component. The
-    first factor is formed as (Wₖ(x) − Wⱼ(x)) − (Wₖ(μₖ) − Wⱼ(μⱼ)), where a shared W cancels exactly; everything is
-    divided by the size s of the row until the last multiplication. The best component is found by a tournament,
-    and the others are compared with it.
+    `log_offsets` (k,) is log weight + log det P. Two squares that are infinite, or equal in all their digits, tell
+    nothing, but their difference factors: ‖zₖ‖² − ‖zⱼ‖² = (zₖ − zⱼ)·(zₖ + zⱼ), with z = W(x) − W(μ) for the linear
+    map W of a component. The first factor is formed as (Wₖ(x) − Wⱼ(x)) − (Wₖ(μₖ) − Wⱼ(μⱼ)), where a shared W
+    cancels exactly. Rows and means are taken about the first mean, so that an offset cancels too, and rows are
+    divided by their size until the last multiplication. The best component is found by a tournament, and the
+    others are compared with it.
     """
     n_samples, n_components = X.shape[0], means.shape[0]
     rows = np.arange(n_samples)
-    size = np.maximum(np.abs(X).max(axis=1), np.abs(means).max())[:, None]
+    origin = means[0]
+    # A power of two, by which a division is exact.
+    _, exponent = np.frexp(np.maximum(np.abs(X).max(axis=1), np.abs(means).max()))
+    size = np.ldexp(1.0, exponent - 1)[:, None]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        white_x = np.stack([covariance.whiten(k, X / size) for k in range(n_components)])
-        white_means = np.stack([covariance.whiten(k, means[k : k + 1])[0] for k in range(n_components)])
+        white_x = np.stack([covariance.whiten(k, X / size - origin / size) for k in range(n_components)])
+        white_means = np.stack([covariance.whiten(k, (mean - origin)[None, :])[0] for k, mean in enumerate(means)])
         z = white_x - white_means[:, None, :] / size
 
         def gap(component: int, other: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> Floats:
@@ -33,7 +37,7 @@ def far_log_responsibilities(X: Floats, means: Floats, covariance: Covariance, l
             top = np.abs(difference).max(axis=1)
             unit = difference / np.where(top > 0, top, 1.0)[:, None]
             cosine = np.einsum("ij,ij->i", z[component] + z[other, rows], unit)
-            squares = cosine * top * size[:, 0] * size[:, 0]
+            squares = (cosine * size[:, 0]) * (top * size[:, 0])
             if np.isneginf(log_offsets[component]):
                 return np.full(n_samples, -np.inf)
             result: Floats = -0.5 * squares + (log_offsets[component] - log_offsets[other])

@@ -89,14 +89,14 @@ def test_a_fall_is_reported_with_its_sign():
 
 
 def test_a_failed_run_gives_way_to_the_others():
-    infos, outcome = run(Scripted([[1.0, CollapsedComponent(0)], [4.0, 4.0]]))
+    infos, outcome = run(Scripted([[1.0, CollapsedComponent(0, None, 0.0, 1e-300)], [4.0, 4.0]]))
     assert outcome.objective == 4.0
     assert [info.init for info in infos] == [1, 2, 2]
 
 
 def test_when_all_runs_fail_the_last_failure_says_when():
     with pytest.raises(CollapsedComponent, match=r"component 2 .*feature 1.*start 2, iteration 3") as failed:
-        run(Scripted([[Diverged("x")], [1.0, 2.0, CollapsedComponent(2, 1)]]))
+        run(Scripted([[Diverged("x")], [1.0, 2.0, CollapsedComponent(2, 1, 0.0, 1e-300)]]))
     assert (failed.value.init, failed.value.iteration) == (2, 3)
 
 
@@ -108,7 +108,7 @@ def test_a_non_finite_objective_is_divergence():
 def test_failures_survive_pickling():
     import pickle
 
-    failure = CollapsedComponent(2, 1)
+    failure = CollapsedComponent(2, 1, 0.0, 1e-300)
     failure.init, failure.iteration = 3, 4
     again = pickle.loads(pickle.dumps(failure))
     assert str(again) == str(failure)

@@ -120,4 +120,4 @@ def test_near_centres_far_from_the_origin_are_told_apart():
 
 def test_rows_farther_apart_than_any_float_are_refused():
     with pytest.raises(InvalidRows, match="scale the data"):
-        KMeans(2, random_state=0).fit([[1.7e308], [-1.7e308], [0.0]])
+        KMeans(2, random_state=0).fit([[1.7e308], [-1.7e308]])

@@ -1,34 +1,32 @@
-"""Scikit-learn's face: `GaussianMixture` and `KMeans`, thin over the functional core."""
+"""The Gaussian mixture with scikit-learn's face."""
 
-__all__ = ["GaussianMixture", "KMeans"]
+__all__ = ["GaussianMixture"]
 
 from collections.abc import Generator
-from dataclasses import replace
 from math import inf
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.base import Estimator, exhaust
 from core.checks import (
     check_array,
+    check_boolean,
     check_choice,
     check_integer,
     check_labels,
+    check_random_state,
     check_real,
-    check_rows,
     check_sample_weight,
     check_weights,
 )
 from core.covariance import COVARIANCES
 from core.em import EM, STARTS, fit_labelled
-from core.errors import InvalidParameter, NotFittedError
+from core.errors import InvalidParameter
+from core.estimators.base import Estimator, exhaust
 from core.fit import Info, Outcome, State, fit_steps, generator_from
-from core.kmeans import Centroids, Lloyd
 from core.metrics import aic, bic
 from core.mixture import Mixture
-from core.seeding import kmeans_plus_plus, random_rows
 from core.types import Floats, Ints, MapLike
 
 
@@ -40,6 +38,7 @@ class GaussianMixture(Estimator):
     `transform`, Mahalanobis distances. After a fit `mixture_` holds the model itself.
     """
 
+    kind = "density_estimator"
     weights_: Floats
     means_: Floats
     covariances_: Floats
@@ -49,7 +48,6 @@ class GaussianMixture(Estimator):
     lower_bound_: float
     lower_bounds_: list[float]
     mixture_: Mixture
-    state_: State
 
     def __init__(
         self,
@@ -137,7 +135,7 @@ class GaussianMixture(Estimator):
         goes on to the same bits. `labels` (n_samples,), codes 0 … n_components − 1, make the fit supervised: one
         component a label in closed form, and one `Info`. `chunk_map` maps functions over chunks of rows.
         """
-        rows = check_rows(X)
+        rows = self._training_rows(X)
         self.check_parameters(*rows.shape)
         weight = check_sample_weight(sample_weight, rows.shape[0])
         codes = None if labels is None else check_labels("labels", labels, rows.shape[0], self.n_components)
@@ -181,13 +179,7 @@ class GaussianMixture(Estimator):
             patience=self.patience,
             state=state,
         )
-        while True:
-            try:
-                self.state_, info = next(steps)
-            except StopIteration as stop:
-                self.__dict__.pop("state_", None)
-                return self._fitted(stop.value)
-            yield info
+        return self._fitted((yield from self._watched(steps)))
 
     def _fitted(self, outcome: Outcome[Mixture]) -> Self:
         mixture = outcome.parameters
@@ -200,10 +192,6 @@ class GaussianMixture(Estimator):
         self.lower_bounds_ = outcome.trajectory.tolist()
         self.n_features_in_ = mixture.n_features
         return self
-
-    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Ints:
-        """`fit`, then `predict` of the same rows."""
-        return self.fit(X, sample_weight=sample_weight).predict(X)
 
     def predict(self, X: ArrayLike) -> Ints:
         """The most probable component of each row, shape (n,)."""
@@ -224,7 +212,9 @@ class GaussianMixture(Estimator):
         """Mean log p(x), weighted by `sample_weight`."""
         log_density = self.score_samples(X)
         weight = check_sample_weight(sample_weight, log_density.shape[0])
-        return float(weight @ log_density / weight.sum())
+        counted = weight > 0
+        share = weight[counted] / weight.max()
+        return float(share @ log_density[counted] / share.sum())
 
     def transform(self, X: ArrayLike) -> Floats:
         """Mahalanobis distances to the components, shape (n, n_components)."""
@@ -233,8 +223,7 @@ class GaussianMixture(Estimator):
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, Ints]:
         """Rows drawn from the mixture (n_samples, d) and their components, by `random_state`."""
-        if not hasattr(self, "mixture_"):
-            raise NotFittedError("this GaussianMixture is not fitted yet: call fit first")
+        self._check_fitted()
         return self.mixture_.sample(n_samples, generator_from(self.random_state))
 
     def aic(self, X: ArrayLike) -> float:
@@ -245,177 +234,3 @@ class GaussianMixture(Estimator):
         """Schwarz's criterion on rows X; lower is better."""
         log_density = self.score_samples(X)
         return bic(float(log_density.sum()), self.mixture_.n_parameters, log_density.shape[0])
-
-
-class KMeans(Estimator):
-    """k-means by Lloyd's algorithm, with scikit-learn's parameters, defaults and fitted attributes.
-
-    `algorithm="elkan"` is accepted for its name: it gives the same result. Beyond scikit-learn: `fit_steps`, the
-    fit as a generator; `converged_`; `inertias_`, the inertia an iteration. `centroids_` holds the model itself.
-    """
-
-    cluster_centers_: Floats
-    labels_: Ints
-    inertia_: float
-    inertias_: list[float]
-    n_iter_: int
-    centroids_: Centroids
-    state_: State
-
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        init: str | ArrayLike = "k-means++",
-        n_init: int | str = "auto",
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        verbose: int = 0,
-        random_state: int | np.random.Generator | np.random.RandomState | None = None,
-        copy_x: bool = True,
-        algorithm: str = "lloyd",
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.random_state = random_state
-        self.copy_x = copy_x
-        self.algorithm = algorithm
-
-    def check_parameters(self, n_samples: int, n_features: int) -> None:
-        """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
-        k = check_integer("n_clusters", self.n_clusters, 1)
-        check_real("tol", self.tol, 0.0)
-        check_integer("max_iter", self.max_iter, 1)
-        check_choice("algorithm", self.algorithm, ("lloyd", "elkan"))
-        check_random_state(self.random_state)
-        if isinstance(self.n_init, str):
-            check_choice("n_init", self.n_init, ("auto",))
-        else:
-            check_integer("n_init", self.n_init, 1)
-        if k > n_samples:
-            raise InvalidParameter("n_clusters", k, f"must be at most the number of rows, {n_samples}")
-        if isinstance(self.init, str):
-            check_choice("init", self.init, ("k-means++", "random"))
-        else:
-            check_array("init", self.init, (k, n_features))
-
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fits the centres to rows X (n_samples, n_features), weighted by `sample_weight` (n_samples,).
-
-        Raises `InvalidParameter` or `InvalidRows`; warns with `ConvergenceWarning` when the best run did not
-        converge or a cluster is left without rows.
-        """
-        exhaust(self.fit_steps(X, sample_weight))
-        if not self.converged_:
-            self._warn(f"the best run did not converge in {self.n_iter_} iterations: increase max_iter or tol")
-        distinct = np.unique(self.labels_).size
-        if distinct < self.n_clusters:
-            self._warn(f"only {distinct} of {self.n_clusters} clusters have rows: are there as many distinct rows?")
-        return self
-
-    def fit_steps(
-        self,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        labels: None = None,
-        state: State | None = None,
-        chunk_map: MapLike = map,
-    ) -> Generator[Info, None, Self]:
-        """The fit as a generator: one `Info` an iteration; when it is exhausted the estimator is fitted.
-
-        While it is suspended `state_` is the `State` from which another call, with the same rows and parameters,
-        goes on to the same bits. k-means takes no `labels`.
-        """
-        rows = check_rows(X)
-        self.check_parameters(*rows.shape)
-        if labels is not None:
-            raise InvalidParameter("labels", labels, "are for mixtures: k-means has no supervised fit")
-        weight = check_sample_weight(sample_weight, rows.shape[0])
-        return self._steps(rows, self._algorithm(rows, weight, chunk_map), state)
-
-    def _algorithm(self, rows: Floats, weight: Floats, chunk_map: MapLike) -> Lloyd:
-        k = self.n_clusters
-        if not isinstance(self.init, str):
-            given = check_array("init", self.init, (k, rows.shape[1]))
-
-            def seed(rng: np.random.Generator) -> Floats:
-                return given
-
-        else:
-            choose = kmeans_plus_plus if self.init == "k-means++" else random_rows
-
-            def seed(rng: np.random.Generator) -> Floats:
-                chosen: Floats = rows[choose(rows, k, weight, rng)]
-                return chosen
-
-        return Lloyd(rows, weight, k, seed, float(self.tol), chunk_map)
-
-    def _runs(self) -> int:
-        """Scikit-learn's "auto": 10 runs from random rows, 1 from k-means++; a given start has one run only."""
-        if not isinstance(self.init, str):
-            return 1
-        if isinstance(self.n_init, str):
-            return 1 if self.init == "k-means++" else 10
-        return self.n_init
-
-    def _steps(self, rows: Floats, lloyd: Lloyd, state: State | None) -> Generator[Info, None, Self]:
-        steps = fit_steps(
-            lloyd, generator_from(self.random_state), n_init=self._runs(), max_iter=self.max_iter, state=state
-        )
-        while True:
-            try:
-                self.state_, info = next(steps)
-            except StopIteration as stop:
-                self.__dict__.pop("state_", None)
-                return self._fitted(rows, lloyd, stop.value)
-            yield replace(info, objective=lloyd.inertia(info.objective), change=lloyd.inertia(info.change))
-
-    def _fitted(self, rows: Floats, lloyd: Lloyd, outcome: Outcome[Floats]) -> Self:
-        self.centroids_ = lloyd.centroids(outcome.parameters)
-        self.cluster_centers_ = self.centroids_.cluster_centers
-        self.labels_ = self.centroids_.predict(rows)
-        self.inertia_ = lloyd.inertia(outcome.objective)
-        self.inertias_ = [lloyd.inertia(float(objective)) for objective in outcome.trajectory]
-        self.converged_, self.n_iter_ = outcome.converged, outcome.n_iter
-        self.n_features_in_ = rows.shape[1]
-        return self
-
-    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Ints:
-        """`fit`, then the labels of the same rows."""
-        return self.fit(X, sample_weight=sample_weight).labels_
-
-    def fit_transform(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Floats:
-        """`fit`, then `transform` of the same rows."""
-        return self.fit(X, sample_weight=sample_weight).transform(X)
-
-    def predict(self, X: ArrayLike) -> Ints:
-        """Each row's nearest centre, shape (n,)."""
-        rows = self._rows(X)
-        return self.centroids_.predict(rows)
-
-    def transform(self, X: ArrayLike) -> Floats:
-        """Euclidean distances to the centres, shape (n, n_clusters)."""
-        rows = self._rows(X)
-        return self.centroids_.distances(rows)
-
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """Minus the inertia of rows X."""
-        rows = self._rows(X)
-        return -self.centroids_.inertia(rows, sample_weight)
-
-
-def check_random_state(value: object) -> None:
-    """None, an integer of at least 0, a Generator or a RandomState: nothing is drawn from it here."""
-    if value is None or isinstance(value, np.random.Generator | np.random.RandomState):
-        return
-    check_integer("random_state", value, 0)
-
-
-def check_boolean(name: str, value: object) -> None:
-    """True or False, nothing that merely counts as one."""
-    if not isinstance(value, bool | np.bool_):
-        raise InvalidParameter(name, value, "must be True or False")

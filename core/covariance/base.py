@@ -1,0 +1,168 @@
+"""What the rest of the core asks of a covariance structure, whichever it is.
+
+It speaks of z = (x − μ) P, where Σ⁻¹ = P Pᵀ and P is the *precision Cholesky* factor, held beside the covariances
+because each density needs it and none needs Σ. The log-density of a component is then
+−½ (d log 2π + zᵀz) + log det P (Bishop 2006, eq. 2.43).
+"""
+
+__all__ = ["Covariance", "divisors"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.checks import check_array
+from core.errors import CollapsedComponent, Diverged, InvalidParameter
+from core.linalg import EPS, TINY
+from core.types import Floats
+
+# Relative error of a mean of equal rows, and of the residuals from it.
+ROUND_OFF = 4 * EPS
+
+
+@dataclass(frozen=True)
+class Covariance(ABC):
+    """The covariances of `n_components` Gaussians, with the Cholesky factors of their precisions."""
+
+    covariances: Floats
+    precisions_cholesky: Floats
+    n_components: int
+    n_features: int
+
+    name: ClassVar[str]
+
+    @staticmethod
+    @abstractmethod
+    def shape(n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of `covariances`, `precisions_cholesky` and `precisions`."""
+
+    @staticmethod
+    @abstractmethod
+    def count(n_components: int, n_features: int) -> int:
+        """Number of free parameters."""
+
+    @staticmethod
+    @abstractmethod
+    def scatter(X: Floats, resp: Floats, means: Floats) -> Floats:
+        """Weighted products of residuals: Σₙ rₙₖ (xₙ − μₖ)(xₙ − μₖ)ᵀ, or what of it the structure keeps.
+
+        X (n, d), resp (n, k), means (k, d).
+        """
+
+    @staticmethod
+    @abstractmethod
+    def spread(counts: Floats, deltas: Floats) -> Floats:
+        """What `scatter` gains when means move by `deltas` (k, d) under `counts` (k,): Σ count δ δᵀ."""
+
+    @classmethod
+    @abstractmethod
+    def average(cls, counts: Floats, scatter: Floats, reg_covar: float) -> Floats:
+        """Covariances from scatter, `reg_covar` added to the diagonal (Bishop 2006, eq. 9.25)."""
+
+    @classmethod
+    @abstractmethod
+    def factor(cls, covariances: Floats, noise: Floats | None = None) -> Floats:
+        """Precision Cholesky factors; raises `CollapsedComponent` naming component and feature.
+
+        A variance that is not above its `noise`, covariances of nothing but round-off, is none.
+        """
+
+    @classmethod
+    @abstractmethod
+    def unfactor(cls, precisions: Floats) -> tuple[Floats, Floats]:
+        """Covariances and precision Cholesky factors from precisions."""
+
+    @property
+    @abstractmethod
+    def precisions(self) -> Floats:
+        """P Pᵀ, in the shape of the covariances."""
+
+    @property
+    @abstractmethod
+    def log_det(self) -> Floats:
+        """log det P of each component, shape (n_components,): minus half the log-determinant of Σ."""
+
+    @abstractmethod
+    def whiten(self, component: int, residuals: Floats) -> Floats:
+        """z = (x − μ) P for residuals (n, d) of a component; linear in the residuals."""
+
+    @abstractmethod
+    def colour(self, component: int, Z: Floats) -> Floats:
+        """The inverse of `whiten`: residuals with the component's covariance from white noise Z (n, d)."""
+
+    @abstractmethod
+    def mapped(self, scale: Floats, rotation: Floats | None) -> "Covariance":
+        """Covariances of x = scale · (Rᵀ z) where z has these; scale (d,), R (d, d) orthogonal or None for 1."""
+
+    @classmethod
+    def estimate(cls, counts: Floats, scatter: Floats, means: Floats, reg_covar: float) -> Self:
+        """The M-step's covariances. A component without rows gets `reg_covar` alone.
+
+        Without regularisation, what the round-off of `means` (k, d) would leave of equal rows counts as nothing: else
+        a component alone with one row would live on as a spike of noise. Raises `CollapsedComponent`, or `Diverged`
+        when a square overflowed.
+        """
+        covariances = cls.average(counts, scatter, reg_covar)
+        if not np.isfinite(covariances).all():
+            raise Diverged("the square of a residual is above the largest float, 1.8e308: scale the data")
+        noise = None if reg_covar > 0 else cls.average(counts, cls.spread(counts, ROUND_OFF * means), 0.0)
+        return cls(covariances, cls.factor(covariances, noise), *means.shape)
+
+    @classmethod
+    def from_covariances(cls, covariances: ArrayLike, n_components: int, n_features: int) -> Self:
+        """Given covariances, validated: shape, symmetry, positive definiteness (`InvalidParameter`)."""
+        given = check_array("covariances", covariances, cls.shape(n_components, n_features))
+        with _refused_as("covariances", covariances):
+            return cls(given, cls.factor(cls.symmetric("covariances", given)), n_components, n_features)
+
+    @classmethod
+    def from_precisions(cls, precisions: ArrayLike, n_components: int, n_features: int) -> Self:
+        """Given precisions, validated like covariances; they are refused as `precisions_init`."""
+        given = check_array("precisions_init", precisions, cls.shape(n_components, n_features))
+        with _refused_as("precisions_init", precisions):
+            return cls(*cls.unfactor(cls.symmetric("precisions_init", given)), n_components, n_features)
+
+    @staticmethod
+    def symmetric(name: str, given: Floats) -> Floats:
+        """The given array, refused when its matrices differ from their transposes; variances have none."""
+        return given
+
+    def squared_mahalanobis(self, X: Floats, means: Floats) -> Floats:
+        """(x − μₖ)ᵀ Σₖ⁻¹ (x − μₖ), shape (n, k); infinite where it overflows.
+
+        The mean is taken off before the factor is applied: (x P − μ P) would lose the digits of a far origin.
+        """
+        squares = np.empty((X.shape[0], self.n_components))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for component in range(self.n_components):
+                z = self.whiten(component, X - means[component])
+                np.einsum("ij,ij->i", z, z, out=squares[:, component])
+        # inf − inf inside a product: the distance overflowed all the same.
+        squares[np.isnan(squares)] = np.inf
+        return squares
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters."""
+        return self.count(self.n_components, self.n_features)
+
+
+@contextmanager
+def _refused_as(name: str, value: object) -> Iterator[None]:
+    """A given matrix that has no Cholesky factor is a wrong parameter, not a failed fit."""
+    try:
+        yield
+    except CollapsedComponent as error:
+        raise InvalidParameter(
+            name, value, f"must be positive definite: {error.subject} is not{error.place}"
+        ) from error
+
+
+def divisors(counts: Floats) -> Floats:
+    """Counts (k,) to divide by; 1 for a component without rows."""
+    return np.where(counts > TINY, counts, 1.0)

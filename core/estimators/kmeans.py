@@ -1,0 +1,180 @@
+"""k-means with scikit-learn's face."""
+
+__all__ = ["KMeans"]
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.checks import (
+    check_array,
+    check_choice,
+    check_integer,
+    check_random_state,
+    check_real,
+    check_sample_weight,
+)
+from core.errors import InvalidParameter
+from core.estimators.base import Estimator, exhaust
+from core.fit import Info, Outcome, State, fit_steps, generator_from
+from core.kmeans import Centroids, Lloyd
+from core.seeding import kmeans_plus_plus, random_rows
+from core.types import Floats, Ints, MapLike
+
+
+class KMeans(Estimator):
+    """k-means by Lloyd's algorithm, with scikit-learn's parameters, defaults and fitted attributes.
+
+    `algorithm="elkan"` is accepted for its name: it gives the same result. Beyond scikit-learn: `fit_steps`, the
+    fit as a generator; `converged_`; `inertias_`, the inertia an iteration. `centroids_` holds the model itself.
+    """
+
+    kind = "clusterer"
+    cluster_centers_: Floats
+    labels_: Ints
+    inertia_: float
+    inertias_: list[float]
+    n_iter_: int
+    centroids_: Centroids
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: str | ArrayLike = "k-means++",
+        n_init: int | str = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+        copy_x: bool = True,
+        algorithm: str = "lloyd",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+        self.copy_x = copy_x
+        self.algorithm = algorithm
+
+    def check_parameters(self, n_samples: int, n_features: int) -> None:
+        """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
+        k = check_integer("n_clusters", self.n_clusters, 1)
+        check_real("tol", self.tol, 0.0)
+        check_integer("max_iter", self.max_iter, 1)
+        check_choice("algorithm", self.algorithm, ("lloyd", "elkan"))
+        check_random_state(self.random_state)
+        if isinstance(self.n_init, str):
+            check_choice("n_init", self.n_init, ("auto",))
+        else:
+            check_integer("n_init", self.n_init, 1)
+        if k > n_samples:
+            raise InvalidParameter("n_clusters", k, f"must be at most the number of rows, {n_samples}")
+        if isinstance(self.init, str):
+            check_choice("init", self.init, ("k-means++", "random"))
+        else:
+            check_array("init", self.init, (k, n_features))
+
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fits the centres to rows X (n_samples, n_features), weighted by `sample_weight` (n_samples,).
+
+        Raises `InvalidParameter` or `InvalidRows`; warns with `ConvergenceWarning` when the best run did not
+        converge or a cluster is left without rows.
+        """
+        exhaust(self.fit_steps(X, sample_weight))
+        if not self.converged_:
+            self._warn(f"the best run did not converge in {self.n_iter_} iterations: increase max_iter or tol")
+        distinct = np.unique(self.labels_).size
+        if distinct < self.n_clusters:
+            self._warn(f"only {distinct} of {self.n_clusters} clusters have rows: are there as many distinct rows?")
+        return self
+
+    def fit_steps(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        labels: None = None,
+        state: State | None = None,
+        chunk_map: MapLike = map,
+    ) -> Generator[Info, None, Self]:
+        """The fit as a generator: one `Info` an iteration; when it is exhausted the estimator is fitted.
+
+        While it is suspended `state_` is the `State` from which another call, with the same rows and parameters,
+        goes on to the same bits. k-means takes no `labels`.
+        """
+        rows = self._training_rows(X)
+        self.check_parameters(*rows.shape)
+        if labels is not None:
+            raise InvalidParameter("labels", labels, "are for mixtures: k-means has no supervised fit")
+        weight = check_sample_weight(sample_weight, rows.shape[0])
+        positive = weight > 0
+        counted = rows if positive.all() else rows[positive]
+        # A row of weight 0 gets its label in the end, but it must not be able to move a centre, or the units.
+        self.check_parameters(*counted.shape)
+        return self._steps(rows, self._algorithm(counted, weight[positive], chunk_map), state)
+
+    def _algorithm(self, rows: Floats, weight: Floats, chunk_map: MapLike) -> Lloyd:
+        k = self.n_clusters
+        if not isinstance(self.init, str):
+            given = check_array("init", self.init, (k, rows.shape[1]))
+
+            def seed(rng: np.random.Generator) -> Floats:
+                return given
+
+        else:
+            choose = kmeans_plus_plus if self.init == "k-means++" else random_rows
+
+            def seed(rng: np.random.Generator) -> Floats:
+                chosen: Floats = rows[choose(rows, k, weight, rng)]
+                return chosen
+
+        return Lloyd(rows, weight, k, seed, float(self.tol), chunk_map)
+
+    def _runs(self) -> int:
+        """Scikit-learn's "auto": 10 runs from random rows, 1 from k-means++; a given start has one run only."""
+        if not isinstance(self.init, str):
+            return 1
+        if isinstance(self.n_init, str):
+            return 1 if self.init == "k-means++" else 10
+        return self.n_init
+
+    def _steps(self, rows: Floats, lloyd: Lloyd, state: State | None) -> Generator[Info, None, Self]:
+        steps = fit_steps(
+            lloyd, generator_from(self.random_state), n_init=self._runs(), max_iter=self.max_iter, state=state
+        )
+
+        def in_units_of_the_data(info: Info) -> Info:
+            return replace(info, objective=lloyd.inertia(info.objective), change=lloyd.inertia(info.change))
+
+        return self._fitted(rows, lloyd, (yield from self._watched(steps, in_units_of_the_data)))
+
+    def _fitted(self, rows: Floats, lloyd: Lloyd, outcome: Outcome[Floats]) -> Self:
+        self.centroids_ = lloyd.centroids(outcome.parameters)
+        self.cluster_centers_ = self.centroids_.cluster_centers
+        self.labels_ = self.centroids_.predict(rows)
+        self.inertia_ = lloyd.inertia(outcome.objective)
+        self.inertias_ = [lloyd.inertia(float(objective)) for objective in outcome.trajectory]
+        self.converged_, self.n_iter_ = outcome.converged, outcome.n_iter
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def predict(self, X: ArrayLike) -> Ints:
+        """Each row's nearest centre, shape (n,)."""
+        rows = self._rows(X)
+        return self.centroids_.predict(rows)
+
+    def transform(self, X: ArrayLike) -> Floats:
+        """Euclidean distances to the centres, shape (n, n_clusters)."""
+        rows = self._rows(X)
+        return self.centroids_.distances(rows)
+
+    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
+        """Minus the inertia of rows X."""
+        rows = self._rows(X)
+        return -self.centroids_.inertia(rows, sample_weight)
