@@ -68,8 +68,10 @@ def check_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
         raise InvalidParameter(name, value, f"must be an array of numbers of shape {shape}") from error
     if array.shape != shape:
         raise InvalidParameter(name, value, f"must have shape {shape}, not {array.shape}")
-    if not np.isfinite(array).all():
-        raise InvalidParameter(name, value, "must be finite")
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = ", ".join(str(index) for index in np.argwhere(~finite)[0])
+        raise InvalidParameter(name, value, f"must be finite, and is not at [{place}]")
     return array
 
 
@@ -88,7 +90,10 @@ def check_weights(name: str, value: ArrayLike, n_components: int) -> Floats:
     """Mixing weights, shape (n_components,): in [0, 1] and summing to one within 1e-8."""
     weights = check_array(name, value, (n_components,))
     if (weights < 0).any():
-        raise InvalidParameter(name, value, "must not be negative")
+        component = int(np.argmax(weights < 0))
+        raise InvalidParameter(
+            name, value, f"must be at least 0, and is {weights[component]:g} for component {component}"
+        )
     total = float(weights.sum())
     if abs(total - 1) > SUM_TOLERANCE:
         raise InvalidParameter(name, value, f"must sum to 1 within {SUM_TOLERANCE:g}, not to {total!r}")
@@ -151,11 +156,13 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> Floa
     weights = check_array("sample_weight", sample_weight, (n_samples,))
     if (weights < 0).any():
         row = int(np.argmax(weights < 0))
-        raise InvalidParameter("sample_weight", weights[row], f"must not be negative (row {row})")
+        raise InvalidParameter("sample_weight", float(weights[row]), f"must be at least 0 (row {row})")
     if not weights.any():
         raise InvalidParameter("sample_weight", sample_weight, "must not be zero for every row")
-    if not np.isfinite(weights.sum()):
-        raise InvalidParameter("sample_weight", sample_weight, "must have a finite sum")
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise InvalidParameter("sample_weight", sample_weight, "must have a sum of at most 1.8e308")
     return weights
 
 
@@ -186,7 +193,8 @@ def check_random_state(value: object) -> None:
     """None, an integer of at least 0, a Generator or a RandomState: nothing is drawn from it here."""
     if value is None or isinstance(value, np.random.Generator | np.random.RandomState):
         return
-    check_integer("random_state", value, 0)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral) or value < 0:
+        raise InvalidParameter("random_state", value, "must be None, an integer, at least 0, or a numpy Generator")
 
 
 def check_boolean(name: str, value: object) -> None:

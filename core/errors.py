@@ -116,5 +116,5 @@ class _Shaped(Protocol):
 def _described(value: object) -> str:
     if isinstance(value, _Shaped) and value.shape:
         return f"array of shape {value.shape}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."

@@ -4,12 +4,13 @@ __all__ = ["Algorithm", "Info", "Outcome", "State", "Step", "fit_steps", "genera
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import Diverged, FitFailure, InvalidParameter
+from core.checks import check_random_state
+from core.errors import Diverged, FitFailure
 from core.rows import one_blas_thread
 from core.types import Floats
 
@@ -252,8 +253,10 @@ def _state(
 def generator_from(random_state: object) -> np.random.Generator:
     """A PCG64 generator of the fit's own from None, an integer, a Generator or a RandomState.
 
-    A given generator is drawn from, once, for a seed: the fit's own then has a state of known form.
+    A given generator is drawn from, once, for a seed: the fit's own then has a state of known form. Raises
+    `InvalidParameter` for anything else.
     """
+    check_random_state(random_state)
     if isinstance(random_state, np.random.Generator):
         seed = random_state.integers(0, 2**32, size=4, dtype=np.uint64)
         return np.random.Generator(np.random.PCG64([int(word) for word in seed]))
@@ -262,9 +265,7 @@ def generator_from(random_state: object) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64([int(word) for word in words]))
     if random_state is None:
         return np.random.Generator(np.random.PCG64())
-    if isinstance(random_state, bool | np.bool_) or not isinstance(random_state, int | np.integer) or random_state < 0:
-        raise InvalidParameter("random_state", random_state, "must be None, an integer ≥ 0, or a numpy Generator")
-    return np.random.Generator(np.random.PCG64(int(random_state)))
+    return np.random.Generator(np.random.PCG64(cast(int, random_state)))
 
 
 def _bits(rng: np.random.Generator) -> NDArray[np.uint64]:

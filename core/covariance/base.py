@@ -117,14 +117,14 @@ class Covariance(ABC):
     def from_covariances(cls, covariances: ArrayLike, n_components: int, n_features: int) -> Self:
         """Given covariances, validated: shape, symmetry, positive definiteness (`InvalidParameter`)."""
         given = check_array("covariances", covariances, cls.shape(n_components, n_features))
-        with _refused_as("covariances", covariances):
+        with _refused_as("covariances", given):
             return cls(given, cls.factor(cls.symmetric("covariances", given)), n_components, n_features)
 
     @classmethod
     def from_precisions(cls, precisions: ArrayLike, n_components: int, n_features: int) -> Self:
         """Given precisions, validated like covariances; they are refused as `precisions_init`."""
         given = check_array("precisions_init", precisions, cls.shape(n_components, n_features))
-        with _refused_as("precisions_init", precisions):
+        with _refused_as("precisions_init", given):
             return cls(*cls.unfactor(cls.symmetric("precisions_init", given)), n_components, n_features)
 
     @staticmethod
@@ -153,14 +153,13 @@ class Covariance(ABC):
 
 
 @contextmanager
-def _refused_as(name: str, value: object) -> Iterator[None]:
+def _refused_as(name: str, value: Floats) -> Iterator[None]:
     """A given matrix that has no Cholesky factor is a wrong parameter, not a failed fit."""
     try:
         yield
     except CollapsedComponent as error:
-        raise InvalidParameter(
-            name, value, f"must be positive definite: {error.subject} is not{error.place}"
-        ) from error
+        where = f",{error.place}" if error.place else ""
+        raise InvalidParameter(name, value, f"must be positive definite; {error.subject} is not{where}") from error
 
 
 def divisors(counts: Floats) -> Floats:

@@ -24,6 +24,8 @@ from core.kmeans import Centroids, Lloyd
 from core.seeding import kmeans_plus_plus, random_rows
 from core.types import Floats, Ints, MapLike
 
+STARTS = ("k-means++", "random")
+
 
 class KMeans(Estimator):
     """k-means by Lloyd's algorithm, with scikit-learn's parameters, defaults and fitted attributes.
@@ -70,14 +72,16 @@ class KMeans(Estimator):
         check_integer("max_iter", self.max_iter, 1)
         check_choice("algorithm", self.algorithm, ("lloyd", "elkan"))
         check_random_state(self.random_state)
-        if isinstance(self.n_init, str):
-            check_choice("n_init", self.n_init, ("auto",))
-        else:
+        if isinstance(self.n_init, str) and self.n_init != "auto":
+            raise InvalidParameter("n_init", self.n_init, "must be 'auto' or an integer, at least 1")
+        if not isinstance(self.n_init, str):
             check_integer("n_init", self.n_init, 1)
         if k > n_samples:
             raise InvalidParameter("n_clusters", k, f"must be at most the number of rows, {n_samples}")
         if isinstance(self.init, str):
-            check_choice("init", self.init, ("k-means++", "random"))
+            if self.init not in STARTS:
+                words = f"must be 'k-means++', 'random', or an array of shape {(k, n_features)}"
+                raise InvalidParameter("init", self.init, words)
         else:
             check_array("init", self.init, (k, n_features))
 

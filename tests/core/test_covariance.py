@@ -164,5 +164,5 @@ def test_asymmetric_matrices_are_refused():
 @pytest.mark.parametrize("name", COVARIANCES)
 def test_nonpositive_precisions_are_refused(name):
     value = -np.ones(COVARIANCES[name].shape(2, 2)) + (0 if name in ("diag", "spherical") else -np.eye(2))
-    with pytest.raises(InvalidParameter, match=r"must be positive definite: .* is not"):
+    with pytest.raises(InvalidParameter, match=r"must be positive definite; .* is not"):
         COVARIANCES[name].from_precisions(value, 2, 2)

@@ -443,3 +443,31 @@ def test_a_bound_that_regularisation_pulls_down_is_reported(blobs):
 def test_ragged_labels_are_refused():
     with pytest.raises(InvalidParameter, match="one a row"):
         GaussianMixture(2).fit_steps(np.zeros((2, 1)), labels=[[0], [1, 1]])
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_only_ratios_of_weights_matter(name, blobs):
+    X, _ = blobs(n=60)
+    plain = GaussianMixture(2, covariance_type=name, random_state=0).fit(X)
+    for weight in (2.0**-1074, 2.0**1000):
+        weighted = GaussianMixture(2, covariance_type=name, random_state=0).fit(X, sample_weight=np.full(60, weight))
+        assert weighted.lower_bounds_ == plain.lower_bounds_
+        np.testing.assert_array_equal(weighted.covariances_, plain.covariances_)
+        assert weighted.score(X, sample_weight=np.full(60, weight)) == pytest.approx(plain.score(X), rel=1e-12)
+
+
+def test_a_score_does_not_ask_rows_of_weight_zero():
+    mixture = GaussianMixture(1).fit([[0.0], [1.0]])
+    assert mixture.score([[0.5], [1e300]], sample_weight=[1.0, 0.0]) == mixture.score([[0.5]])
+
+
+def test_refusals_are_one_sentence_without_its_period():
+    options = {GaussianMixture: INVALID_MIXTURES, KMeans: INVALID_KMEANS}
+    for kind, bads in options.items():
+        for bad in bads:
+            with pytest.raises(InvalidParameter) as refused:
+                kind(2).set_params(**bad).check_parameters(10, 2)
+            text = str(refused.value)
+            assert "must" in text
+            assert "\n" not in text
+            assert not text.endswith(".")

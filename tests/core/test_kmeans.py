@@ -1,4 +1,5 @@
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from core.errors import InvalidRows
+from core.errors import InvalidParameter, InvalidRows
 from core.estimators import KMeans
 from core.kmeans import Centroids, Lloyd, assign
 
@@ -121,3 +122,47 @@ def test_near_centres_far_from_the_origin_are_told_apart():
 def test_rows_farther_apart_than_any_float_are_refused():
     with pytest.raises(InvalidRows, match="scale the data"):
         KMeans(2, random_state=0).fit([[1.7e308], [-1.7e308]])
+
+
+def test_labels_are_right_at_every_distance():
+    """Against exact arithmetic: squared distances as fractions."""
+    centers = np.array([[-1.0, 0.0], [1.0, 0.5], [0.0, 3.0]])
+    centroids = Centroids(centers)
+    directions = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 0.3], [0.2, -1.0], [0.7, 0.4]])
+    for exponent in range(-3, 305, 2):
+        rows = directions * 10.0**exponent
+        for row, label in zip(rows, centroids.predict(rows), strict=True):
+            squares = [
+                sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(row, center, strict=True)) for center in centers
+            ]
+            assert squares[label] == min(squares)
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_a_row_of_weight_zero_moves_nothing(init, blobs):
+    X, _ = blobs(n=60)
+    wild, weight = X.copy(), np.ones(60)
+    wild[:5], weight[:5] = 1e200, 0
+    with_them = KMeans(3, init=init, random_state=0).fit(wild, sample_weight=weight)
+    without = KMeans(3, init=init, random_state=0).fit(X[5:])
+    np.testing.assert_array_equal(with_them.cluster_centers_, without.cluster_centers_)
+    np.testing.assert_array_equal(with_them.labels_[5:], without.labels_)
+    assert with_them.inertia_ == without.inertia_
+    assert with_them.labels_.shape == (60,)
+    with pytest.raises(InvalidParameter, match="at most the number of rows, 2"):
+        KMeans(3, init=init).fit(X, sample_weight=np.r_[1.0, 1.0, np.zeros(58)])
+
+
+@pytest.mark.parametrize("far", [1e12, 1e18, 1e150])
+def test_one_row_far_out_does_not_blur_the_others(far, blobs):
+    X = np.concatenate([np.random.default_rng(0).normal(size=(40, 2)) + 9 * side for side in (0, 1)])
+    labels = KMeans(3, n_init=3, random_state=0).fit(np.concatenate([X, [[far, 0.0]]])).labels_
+    assert sorted(np.bincount(labels).tolist()) == [1, 40, 40]
+
+
+def test_only_ratios_of_weights_matter(blobs):
+    X, _ = blobs(n=60)
+    plain = KMeans(3, random_state=0).fit(X)
+    for weight in (2.0**-1074, 2.0**1000):
+        weighted = KMeans(3, random_state=0).fit(X, sample_weight=np.full(60, weight))
+        np.testing.assert_array_equal(weighted.cluster_centers_, plain.cluster_centers_)

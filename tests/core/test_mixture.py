@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -258,3 +260,78 @@ def test_rows_of_another_width_are_refused(rng):
 def test_number_of_parameters(rng):
     counts = {name: mixture_of(name, rng, k=3, d=2).n_parameters for name in COVARIANCES}
     assert counts == {"full": 17, "tied": 11, "diag": 14, "spherical": 11}
+
+
+@pytest.mark.parametrize("offset", [0.0, 2.0**27])
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_responsibilities_are_right_at_every_distance(name, offset):
+    """Against exact arithmetic: squared distances as fractions."""
+    means = np.array([[-1.0, 0.0], [1.0, 0.5], [0.0, 3.0]]) + offset
+    variances = {
+        "tied": np.full((3, 2), 0.25),
+        "spherical": np.array([[1.0, 1.0], [0.25, 0.25], [4.0, 4.0]]),
+    }.get(name, np.array([[1.0, 0.25], [0.25, 1.0], [4.0, 1.0]]))
+    covariances = {
+        "full": np.stack([np.diag(each) for each in variances]),
+        "tied": np.diag(variances[0]),
+        "diag": variances,
+        "spherical": variances[:, 0],
+    }[name]
+    weights = np.array([0.25, 0.25, 0.5])
+    mixture = Mixture.from_parameters(weights, means, covariances, name)
+    directions = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 0.3], [0.2, -1.0]])
+    for exponent in range(-3, 305, 4):
+        for x in directions * 10.0**exponent + offset:
+            squares = [
+                sum((Fraction(a) - Fraction(b)) ** 2 / Fraction(v) for a, b, v in zip(x, mean, each, strict=True))
+                for mean, each in zip(means, variances, strict=True)
+            ]
+            beyond = [float(min(square - min(squares), Fraction(10**6))) for square in squares]
+            terms = np.log(weights) - 0.5 * np.log(variances).sum(axis=1) - 0.5 * np.array(beyond)
+            expected = np.exp(terms - terms.max())
+            np.testing.assert_allclose(mixture.predict_proba([x])[0], expected / expected.sum(), atol=1e-14)
+
+
+def test_equal_components_share_a_row_however_far():
+    # log 2 is nothing beside a log-density of −10²⁰: added to it, the shares would sum to 2.
+    mixture = Mixture.from_parameters([0.5, 0.5], [[0.0], [0.0]], [[1.0]], "tied")
+    np.testing.assert_array_equal(mixture.predict_proba([[1e5], [1e9], [1e100], [1e200]]), 0.5)
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_distances_that_overflow_are_infinite_and_never_nan(name):
+    covariances = {"full": [[[1.0, 0.99], [0.99, 1.0]]], "tied": [[1.0, 0.99], [0.99, 1.0]]}.get(name, [[1e-9, 1.0]])
+    covariances = [1e-9] if name == "spherical" else covariances
+    mixture = Mixture.from_parameters([1.0], [[0.0, 0.0]], covariances, name)
+    distances = mixture.mahalanobis([[1.7e308, 1.7e308], [1.7e308, -1.7e308]])
+    assert not np.isnan(distances).any()
+    assert np.isinf(distances[1])
+
+
+def test_a_component_alone_with_one_row_has_collapsed():
+    # Two components end at one row; the round-off of their mean would leave them a spike of variance 1e-32.
+    rng = np.random.default_rng(1)
+    X, weight = rng.standard_t(3, size=(6, 3)), rng.uniform(0.1, 3, 6)
+    resp = rng.dirichlet(np.ones(3), size=6) * weight[:, None]
+    statistics = statistics_of(COVARIANCES["spherical"], X, resp, 0.0)
+    with pytest.raises(CollapsedComponent) as collapsed:
+        for _ in range(10):
+            statistics = e_step(m_step(COVARIANCES["spherical"], statistics, 0.0), Chunk(X, weight, 0))
+    assert collapsed.value.component in (0, 1)
+    assert 0 < collapsed.value.variance <= collapsed.value.bound < 1e-28
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_variance_without_all_its_digits_is_refused(name):
+    X = np.random.default_rng(0).normal(size=(50, 2)) * 1e-158
+    statistics = statistics_of(COVARIANCES[name], X, np.ones((50, 1)), 0.0)
+    with pytest.raises(CollapsedComponent, match=r"e-31\d and must be above 2.23e-308"):
+        m_step(COVARIANCES[name], statistics, 0.0)
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_row_of_another_component_cannot_overflow(name):
+    X = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 0.0], [1e200, 0.0]])
+    resp = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    result = m_step(COVARIANCES[name], statistics_of(COVARIANCES[name], X, resp, 0.0), 1e-6)
+    assert np.isfinite(result.covariances).all()

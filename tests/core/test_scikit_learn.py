@@ -1,0 +1,78 @@
+"""Our estimators among scikit-learn's tools: its own checks, pipelines, searches, names of features."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import sklearn.exceptions
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from core.errors import InvalidRows, NotFittedError
+from core.estimators import GaussianMixture, KMeans
+
+# Scikit-learn's own KMeans is excused too: rows drawn at random depend on how many there are.
+NOT_OURS = {
+    "check_sample_weight_equivalence_on_dense_data": "k-means++ draws other rows when rows are repeated and shuffled"
+}
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GaussianMixture(),
+        GaussianMixture(2, covariance_type="diag", max_iter=3),
+        GaussianMixture(2, covariance_type="tied", init_params="random_from_data"),
+        KMeans(),
+        KMeans(2, init="random", n_init=2, max_iter=5),
+    ],
+    ids=repr,
+)
+def test_scikit_learns_own_checks_pass(estimator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        checks = check_estimator(estimator, on_skip=None, on_fail=None, expected_failed_checks=NOT_OURS)
+    failed = {check["check_name"]: check["exception"] for check in checks if check["status"] == "failed"}
+    assert not failed
+    assert sum(check["status"] == "passed" for check in checks) >= 45
+
+
+def test_a_pipeline_and_a_search_take_them(blobs):
+    X, _ = blobs(n=200)
+    pipeline = make_pipeline(StandardScaler(), GaussianMixture(2, random_state=0))
+    assert pipeline.fit(X).score_samples(X).shape == (200,)
+    search = GridSearchCV(GaussianMixture(random_state=0, max_iter=300), {"n_components": [1, 3]}, cv=3).fit(X)
+    assert search.best_params_ == {"n_components": 3}
+    assert make_pipeline(StandardScaler(), KMeans(3, random_state=0)).fit_transform(X).shape == (200, 3)
+
+
+@dataclass
+class Frame:
+    """As much of a data frame as matters here."""
+
+    rows: np.ndarray
+    columns: list[object]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.rows, dtype)
+
+
+@pytest.mark.parametrize("estimator", [GaussianMixture(2, random_state=0), KMeans(2, random_state=0)], ids=repr)
+def test_names_of_features_are_kept_and_compared(estimator, blobs):
+    X, _ = blobs(n=50, d=2)
+    estimator.fit(Frame(X, ["height", "width"]))
+    assert list(estimator.feature_names_in_) == ["height", "width"]
+    np.testing.assert_array_equal(estimator.predict(Frame(X, ["height", "width"])), estimator.predict(X))
+    with pytest.raises(InvalidRows, match=r"column 0 is 'width' and must be 'height'"):
+        estimator.predict(Frame(X, ["width", "height"]))
+    assert not hasattr(estimator.fit(Frame(X, [0, 1])), "feature_names_in_")
+    assert not hasattr(estimator.fit(X), "feature_names_in_")
+
+
+def test_an_estimator_not_fitted_is_told_by_both_names():
+    for kind in (NotFittedError, sklearn.exceptions.NotFittedError):
+        with pytest.raises(kind, match="this KMeans is not fitted yet"):
+            KMeans().predict([[0.0]])
