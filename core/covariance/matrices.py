@@ -59,7 +59,8 @@ class Full(Matrices):
         root = np.sqrt(resp)
         products = np.empty((means.shape[0], X.shape[1], X.shape[1]))
         for component, mean in enumerate(means):
-            scaled = (X - mean) * root[:, component, None]
+            scaled = X - mean
+            scaled *= root[:, component, None]
             np.matmul(scaled.T, scaled, out=products[component])
         return products
 
@@ -133,7 +134,8 @@ class Tied(Matrices):
         root = np.sqrt(resp)
         total = np.zeros((X.shape[1], X.shape[1]))
         for component, mean in enumerate(means):
-            scaled = (X - mean) * root[:, component, None]
+            scaled = X - mean
+            scaled *= root[:, component, None]
             total += scaled.T @ scaled
         return total
 

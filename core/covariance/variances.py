@@ -57,7 +57,8 @@ class Diag(Variances):
         root = np.sqrt(resp)
         squares = np.empty_like(means)
         for component, mean in enumerate(means):
-            scaled = (X - mean) * root[:, component, None]
+            scaled = X - mean
+            scaled *= root[:, component, None]
             np.einsum("ij,ij->j", scaled, scaled, out=squares[component])
         return squares
 
