@@ -160,6 +160,8 @@ def fit(
     The file is uploaded as a dataset (the same bytes are kept once), the service fits the model, and the
     result is registered as the model's next version. Ctrl-C cancels the fit.
     """
+    if (n_components is None) == (n_clusters is None):
+        raise typer.BadParameter("say one of --n-components (a mixture) and --n-clusters (k-means)")
     params = {
         "n_components": n_components,
         "n_clusters": n_clusters,
@@ -221,9 +223,13 @@ def predict(
     text = "\n".join(lines) + "\n"
     if output is None:
         sys.stdout.write(text)
-    else:
+        return
+    try:
         output.write_text(text)
-        typer.echo(f"{output}: {len(rows)} rows", err=True)
+    except OSError as exc:
+        typer.echo(f"mixtura: {output}: {exc.strerror}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{output}: {len(rows)} rows", err=True)
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """create_app: wiring, nothing else."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from anyio import to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
@@ -12,6 +12,7 @@ from app.api import datasets, fits, health, jobs, models, openapi, problems, ser
 from app.api.admission import Admission
 from app.api.context import RequestContext
 from app.api.deps import Services
+from app.observability.stopping import noticing_signals
 from app.services.datasets import DatasetService
 from app.services.health import HealthService
 from app.services.jobs import JobService
@@ -21,16 +22,17 @@ from app.services.training import TrainingService
 from app.settings import Settings
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
-from app.storage.migrate import upgrade
+from app.storage.opening import open_storage
 
 
 def nobody() -> None:
     """Wakes nobody: workers of other processes look by themselves."""
 
 
-def build_services(settings: Settings, database: Database, wake: Callable[[], None], expects_worker: bool) -> Services:
+def build_services(
+    settings: Settings, database: Database, artifacts: ArtifactStore, wake: Callable[[], None], expects_worker: bool
+) -> Services:
     """All services over one database and one store."""
-    artifacts = ArtifactStore.from_url(settings.resolved_artifacts_url)
     stored = DatasetService(database, artifacts)
     registry = RegistryService(database, artifacts)
     return Services(
@@ -51,11 +53,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(settings.resolved_database_url)
-        upgrade(database)
-        app.state.services = build_services(settings, database, wake, expects_worker)
-        to_thread.current_default_thread_limiter().total_tokens = 40
-        yield
+        database, artifacts = open_storage(settings.resolved_database_url, settings.resolved_artifacts_url)
+        app.state.services = build_services(settings, database, artifacts, wake, expects_worker)
+        with noticing_signals(app.state.stopping):
+            yield
         database.close()
 
     app: FastAPI = FastAPIOffline(
@@ -64,8 +65,10 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings = settings
+    app.state.stopping = threading.Event()
     for router in (datasets, fits, jobs, models, serving, health):
         app.include_router(router.router)
     key = settings.admin_key.get_secret_value() if settings.admin_key else None

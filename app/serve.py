@@ -8,14 +8,12 @@ import sys
 from pathlib import Path
 
 import uvicorn
-from pydantic import ValidationError
 
+from app.domain.errors import CannotStart
 from app.main import create_app, nobody
 from app.observability.logs import configure_logging
 from app.settings import Settings
-from app.storage.artifacts import ArtifactStore
-from app.storage.database import Database
-from app.storage.migrate import upgrade
+from app.storage.opening import open_storage
 from app.worker.supervisor import WorkerSupervisor
 
 GRACE_S = 4
@@ -26,19 +24,17 @@ def serve(host: str, port: int, data_dir: Path | None, workers: int, worker: boo
     if data_dir is not None:
         os.environ["MIXTURA_DATA_DIR"] = str(data_dir)  # child processes read the same settings
     try:
-        settings = Settings()
+        settings = Settings.load()
         if settings.admin_key is None and not insecure and not is_loopback(host):
-            raise ValueError(
+            raise CannotStart(
                 f"refusing to serve on {host} without a key: anyone who reaches it could use it. "
                 "Set MIXTURA_ADMIN_KEY, or say --insecure if that is meant"
             )
-        database = Database(settings.resolved_database_url)
-        ArtifactStore.from_url(settings.resolved_artifacts_url)
-    except ValueError as error:
-        print(f"mixtura: {refusal(error)}.", file=sys.stderr)
+        database, _ = open_storage(settings.resolved_database_url, settings.resolved_artifacts_url)
+    except CannotStart as error:
+        print(f"mixtura: {error}.", file=sys.stderr)
         return 2
     configure_logging(settings.log_format)
-    upgrade(database)
     os.environ["MIXTURA_EXPECTS_WORKER"] = "1" if worker else ""
     supervisor = WorkerSupervisor(database) if worker else None
     if supervisor is not None:
@@ -64,14 +60,6 @@ def from_environment() -> object:
     settings = Settings()
     configure_logging(settings.log_format)
     return create_app(settings, expects_worker=bool(os.environ.get("MIXTURA_EXPECTS_WORKER")))
-
-
-def refusal(error: ValueError) -> str:
-    """What is wrong with the settings, in a sentence."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    faults = [f"MIXTURA_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
-    return "; ".join(fault.replace("Value error, ", "") for fault in faults)
 
 
 def is_loopback(host: str) -> bool:

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.errors import CannotStart
 
 
 class Settings(BaseSettings):
@@ -42,10 +44,22 @@ class Settings(BaseSettings):
 
     @field_validator("admin_key")
     @classmethod
-    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().strip()) < 8:
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        key = value.get_secret_value().strip()  # a header cannot carry blanks around it
+        if len(key) < 8:
             raise ValueError("a key has at least 8 characters")
-        return value
+        return SecretStr(key)
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """The settings of the environment; raises `CannotStart` that names what is wrong."""
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = [f"MIXTURA_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+            raise CannotStart("; ".join(fault.replace("Value error, ", "") for fault in faults)) from error
 
     @property
     def resolved_database_url(self) -> str:

@@ -23,7 +23,7 @@ class Accepts:
         self.offered = offered
 
     def __call__(self, request: Request) -> str:
-        header = request.headers.get("accept", "").strip()
+        header = ", ".join(request.headers.getlist("accept")).strip().lower()
         if not header:
             return self.offered[0]
         try:
@@ -32,8 +32,12 @@ class Accepts:
         except mimeparse.MimeTypeParseException:
             best = ""
         if not best:
-            raise NotAcceptable(f"Accept is {header!r}; {' and '.join(self.offered)} are spoken here.")
+            raise NotAcceptable(f"Accept is {header!r}; {_listed(self.offered)} spoken here.")
         return best
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{' and '.join(names)} are"
 
 
 accepts_json = Accepts(JSON)

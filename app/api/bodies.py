@@ -3,7 +3,7 @@
 import hashlib
 import io
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import IO, Any, Generic, TypeVar
@@ -20,6 +20,7 @@ from app.domain.rows import Rows
 
 T = TypeVar("T")
 Document = dict[str, Any]
+_TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 SPOOL_BYTES = 1 << 20  # bodies up to here stay in memory, larger ones go to disk
 
 
@@ -47,16 +48,22 @@ class Body(Generic[T]):
     """A dependency that gives a handler the checked body.
 
     `place` puts the rows of a body that is not JSON, and the query's options, into the document that JSON
-    would have been; None where no rows are carried, and then only JSON is spoken.
+    would have been; None where no rows are carried, and then only JSON is spoken. `query` names the parameters
+    that a JSON body may have beside it.
     """
 
     def __init__(
-        self, schema: Any, place: Callable[[Rows, Document], Document] | None = None, pointer: str = "/instances"
+        self,
+        schema: Any,
+        place: Callable[[Rows, Document], Document] | None = None,
+        pointer: str = "/instances",
+        query: Collection[str] = (),
     ) -> None:
         self.schema = schema
         self._adapter: TypeAdapter[T] = TypeAdapter(schema)
         self._place = place
         self._pointer = pointer
+        self._query = frozenset(query)
 
     @property
     def media_types(self) -> tuple[str, ...]:
@@ -81,7 +88,7 @@ class Body(Generic[T]):
             media_type = "application/json"
         if media_type not in self.media_types:
             raise UnsupportedMediaType(f"Content-Type is {header!r}; {' and '.join(self.media_types)} are spoken here.")
-        charset = (parsed.get_param("charset") or "utf-8").lower()  # type: ignore[union-attr]
+        charset = parsed.get_content_charset("utf-8")
         if charset not in ("utf-8", "utf8", "us-ascii"):
             raise UnsupportedMediaType(f"The charset is {charset!r}; bodies are UTF-8.")
         encoding = request.headers.get("content-encoding", "identity")
@@ -91,20 +98,24 @@ class Body(Generic[T]):
 
     def _decode(self, received: Received, query: Mapping[str, str]) -> T:
         if received.media_type == "application/json":
+            misplaced = [name for name in query if name not in self._query]
+            if misplaced:
+                detail = f"{misplaced[0]!r} is not taken from the query here; with JSON it belongs into the body."
+                raise InvalidRequest.at(f"/query/{misplaced[0]}", detail)
             document = strict_json(received.file.read())
             return self._validate(document, strict=True)
         assert self._place is not None
         options = nested(query)
         header = options.pop("header", None)
-        if header not in ("true", "false", None):
+        if header is not None and header.lower() not in _TRUE | _FALSE:
             raise InvalidRequest.at("/query/header", f"header is {header!r}; it should be true or false.")
         text = io.TextIOWrapper(received.file, encoding="utf-8-sig", newline="")
-        rows = read_csv(text, None if header is None else header == "true", self._pointer)
+        rows = read_csv(text, None if header is None else header.lower() in _TRUE, self._pointer)
         return self._validate(self._place(rows, options), strict=False)
 
     def _validate(self, document: Any, *, strict: bool) -> T:
         try:
-            return self._adapter.validate_python(document, strict=strict)
+            return self._adapter.validate_python(document, strict=strict, context={"query": not strict})
         except ValidationError as error:
             raise from_pydantic(error.errors(include_url=False), document) from None
 
@@ -178,6 +189,8 @@ def describe(body: Body[Any], examples: Mapping[str, Any], csv: str | None = Non
     }
     if csv is not None and "text/csv" in body.media_types:
         content["text/csv"] = {"schema": {"type": "string"}, "example": csv}
+    elif "text/csv" in body.media_types:
+        content["text/csv"] = {"schema": {"type": "string"}}
     return {"requestBody": {"required": True, "content": content}}
 
 

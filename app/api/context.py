@@ -28,6 +28,8 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # GET without the body, which the server leaves away
+            scope = {**scope, "method": "GET"}
         began = time.perf_counter()
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})

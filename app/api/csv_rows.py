@@ -3,7 +3,9 @@
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TextIO
 
 import numpy as np
@@ -27,23 +29,31 @@ def read_csv(file: TextIO, header: bool | None, pointer: str) -> Rows:
     are not numbers and to rows of another length.
     """
     try:
-        lines = [line for line in csv.reader(file, strict=True) if line]
+        lines: Iterator[list[str]] = (line for line in csv.reader(file, strict=True) if line)
+        first = next(lines, None)
+        if first is None:
+            raise InvalidRequest.at(pointer, "The CSV is empty.")
+        if len(first) > MAX_FEATURES:
+            detail = f"The CSV has {len(first)} columns; at most {MAX_FEATURES} are taken."
+            raise InvalidRequest.at(f"{pointer}/0", detail)
+        names = None if header is False else _names(first, header, pointer)
+        if names is None:
+            lines = chain([first], lines)
+        return Rows(_matrix(lines, len(first), names, pointer), names)
     except UnicodeDecodeError as error:
         raise MalformedBody(f"The CSV is not UTF-8: byte {error.start} cannot be read.") from None
     except csv.Error as error:
         raise InvalidRequest.at(pointer, f"The body is not CSV: {error}.") from None
-    names = tuple(name.strip() for name in lines.pop(0)) if header is not False and lines else None
-    if not lines:
-        raise InvalidRequest.at(pointer, "The CSV has no rows below its header." if names else "The CSV is empty.")
-    width = len(names) if names is not None else len(lines[0])
-    if width > MAX_FEATURES:
-        raise InvalidRequest.at(f"{pointer}/0", f"The CSV has {width} columns; at most {MAX_FEATURES} are taken.")
-    if header is None and names and all(_number(name) is not None for name in names):
+
+
+def _names(line: list[str], header: bool | None, pointer: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in line)
+    if header is None and all(_number(name) is not None for name in names):
         raise InvalidRequest.at(
             pointer, "The first line of the CSV holds numbers, not names: say header=false, or header=true if it does."
         )
-    check_names(names or (), pointer.removesuffix("/instances") + "/feature_names")
-    return Rows(_matrix(lines, width, names, pointer), names)
+    check_names(names, pointer.removesuffix("/instances") + "/feature_names")
+    return names
 
 
 def write_csv(columns: Sequence[tuple[str, Sequence[object]]]) -> Iterator[str]:
@@ -63,22 +73,27 @@ def _cell(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _matrix(lines: list[list[str]], width: int, names: tuple[str, ...] | None, pointer: str) -> NDArray[np.float64]:
-    X = np.empty((len(lines), width))
+def _matrix(lines: Iterable[list[str]], width: int, names: tuple[str, ...] | None, pointer: str) -> NDArray[np.float64]:
+    cells = array("d")  # eight bytes a cell: lists of lists of a large file would need a hundred
     faults: list[FieldError] = []
+    n_rows = 0
     for i, line in enumerate(lines):
+        n_rows += 1
         if len(line) != width:
             faults.append(FieldError(f"{pointer}/{i}", f"Row {i} has {len(line)} cells; {width} are expected."))
-        else:
-            try:
-                X[i] = [_parse(cell) for cell in line]
-            except ValueError:
-                faults += _bad_cells(line, i, names, pointer)
+            continue
+        numbers = [_number(cell) for cell in line]
+        if None in numbers:
+            faults += _bad_cells(line, i, names, pointer)
+            numbers = [math.nan if number is None else number for number in numbers]
+        cells.extend(numbers)  # type: ignore[arg-type]  # no None is left
         if len(faults) >= MAX_FIELD_ERRORS:
             break
     if faults:
         raise InvalidRequest(faults[0].detail, faults)
-    return X
+    if n_rows == 0:
+        raise InvalidRequest.at(pointer, "The CSV has no rows below its header.")
+    return np.frombuffer(cells, dtype=np.float64).reshape(n_rows, width)
 
 
 def _bad_cells(line: list[str], i: int, names: tuple[str, ...] | None, pointer: str) -> list[FieldError]:
@@ -90,15 +105,6 @@ def _bad_cells(line: list[str], i: int, names: tuple[str, ...] | None, pointer: 
         for j, cell in enumerate(line)
         if _number(cell) is None and cell.strip().lower() not in MISSING
     ]
-
-
-def _parse(cell: str) -> float:
-    number = _number(cell)
-    if number is None:
-        if cell.strip().lower() in MISSING:
-            return math.nan
-        raise ValueError(cell)
-    return number
 
 
 def _number(cell: str) -> float | None:

@@ -1,6 +1,7 @@
 """What handlers are given."""
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -44,13 +45,31 @@ IdempotencyHeader = Annotated[
         description="The same key with the same request gives the first answer again, for 24 hours.",
     ),
 ]
-PreferHeader = Annotated[
-    str | None,
-    Header(alias="Prefer", description="`wait=N`: hold the answer until the job has ended, at most N ≤ 60 seconds."),
-]
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", description="Do it only while the ETag is still this one (else 412).")
 ]
+
+
+def prefer(
+    request: Request,
+    _: Annotated[
+        str | None,
+        Header(
+            alias="Prefer", description="`wait=N`: hold the answer until the job has ended, at most N ≤ 60 seconds."
+        ),
+    ] = None,
+) -> str | None:
+    """What the caller prefers, of all lines of the header."""
+    return ", ".join(request.headers.getlist("prefer")) or None
+
+
+Prefer = Annotated[str | None, Depends(prefer)]
+
+
+def is_stopping(request: Request) -> bool:
+    """Whether the service has been told to stop: nobody should be kept waiting."""
+    stopping: threading.Event = request.app.state.stopping
+    return stopping.is_set()
 
 
 def idempotency_key(request: Request, header: str | None, body: Parsed[Any]) -> IdempotencyKey | None:

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from app.api import examples
 from app.api.answers import accepts_json, json_response
 from app.api.bodies import Body, Parsed, describe
-from app.api.deps import IdempotencyHeader, PreferHeader, Services, Use, idempotency_key
-from app.api.openapi import BODY, problems
+from app.api.deps import IdempotencyHeader, Prefer, Services, Use, idempotency_key, is_stopping
+from app.api.openapi import BODY, JOB_HEADERS, WAITED_HEADERS, problems
 from app.api.prefer import wait_for_end, wait_seconds
 from app.api.schemas.fits import FitRequest, GaussianMixtureFit, KMeansFit, place_rows, to_domain
 from app.api.schemas.jobs import Job
@@ -27,7 +27,13 @@ fit_body: Body[GaussianMixtureFit | KMeansFit] = Body(FitRequest, place_rows, "/
     summary="Fit a model",
     response_model=Job,
     responses=problems(
-        404, 503, *BODY, also={200: {"model": Job, "description": "The job has ended within `Prefer: wait`."}}
+        404,
+        503,
+        *BODY,
+        also={
+            200: {"model": Job, "description": "The job has ended within `Prefer: wait`.", "headers": WAITED_HEADERS},
+            202: {"headers": JOB_HEADERS},
+        },
     ),
     openapi_extra=describe(
         fit_body,
@@ -38,8 +44,8 @@ async def fit(
     request: Request,
     use: Use,
     body: Annotated[Parsed[GaussianMixtureFit | KMeansFit], Depends(fit_body)],
+    prefer: Prefer,
     key: IdempotencyHeader = None,
-    prefer: PreferHeader = None,
 ) -> Response:
     """Accepts the fit and answers with its job; success adds the model's next version.
 
@@ -49,10 +55,12 @@ async def fit(
     draft, inline = await run_in_threadpool(to_domain, body.value, request.state.trace_id)
     accepted = await run_in_threadpool(use.training.submit, draft, inline, idempotency_key(request, key, body))
     headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
-    return await job_response(use, accepted.job, prefer, headers)
+    return await job_response(request, use, accepted.job, prefer, headers)
 
 
-async def job_response(use: Services, job: domain.Job, prefer: str | None, headers: dict[str, str]) -> Response:
+async def job_response(
+    request: Request, use: Services, job: domain.Job, prefer: str | None, headers: dict[str, str]
+) -> Response:
     """202 with the job, or 200 when it ended within the time that the caller would wait."""
     seconds = wait_seconds(prefer)
     if seconds is not None:
@@ -60,7 +68,7 @@ async def job_response(use: Services, job: domain.Job, prefer: str | None, heade
         async def look(job_id: str) -> domain.Job:
             return await run_in_threadpool(use.jobs.get, job_id)
 
-        job = await wait_for_end(job, seconds, look)
+        job = await wait_for_end(job, seconds, look, lambda: is_stopping(request))
     document = Job.of(job).model_dump(mode="json")
     if job.ended and seconds is not None:
         return json_response(document, 200, headers | {"Preference-Applied": f"wait={seconds}"})

@@ -1,5 +1,6 @@
 """Rows as JSON: a list of lists, or of objects keyed by feature name; checked cell by cell."""
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import Annotated, Any
 
@@ -55,9 +56,9 @@ def parse_instances(value: Any) -> Rows:
     if isinstance(value, Rows):  # already read from another format
         return value
     if not isinstance(value, list):
-        raise _refusal([("", "instances should be a list of rows.")])
+        raise refusal([("", "instances should be a list of rows.")])
     if not value:
-        raise _refusal([("", "There are no rows; at least one is needed.")])
+        raise refusal([("", "There are no rows; at least one is needed.")])
     return _keyed(value) if isinstance(value[0], dict) else _listed(value)
 
 
@@ -68,7 +69,7 @@ def _listed(rows: list[Any]) -> Rows:
         if not isinstance(row, list)
     ]
     if faults:
-        raise _refusal(faults)
+        raise refusal(faults)
     width = len(rows[0])
     _check_width(width)
     faults = [
@@ -77,10 +78,10 @@ def _listed(rows: list[Any]) -> Rows:
         if len(row) != width
     ]
     if faults:
-        raise _refusal(faults)
+        raise refusal(faults)
     kinds = set(map(type, chain.from_iterable(rows)))  # one pass in C; bool is not int here
     if not kinds <= _CELLS:
-        raise _refusal(
+        raise refusal(
             (f"/{i}/{j}", _not_a_number(cell))
             for i, row in enumerate(rows)
             for j, cell in enumerate(row)
@@ -94,12 +95,12 @@ def _keyed(rows: list[Any]) -> Rows:
         (f"/{i}", "A row should be an object, like the first.") for i, row in enumerate(rows) if type(row) is not dict
     ]
     if faults:
-        raise _refusal(faults)
+        raise refusal(faults)
     names = list(dict.fromkeys(chain.from_iterable(rows)))
     _check_width(len(names))
     kinds = set(map(type, chain.from_iterable(row.values() for row in rows)))
     if not kinds <= _CELLS:
-        raise _refusal(
+        raise refusal(
             (f"/{i}/{escape(name)}", _not_a_number(cell))
             for i, row in enumerate(rows)
             for name, cell in row.items()
@@ -111,9 +112,9 @@ def _keyed(rows: list[Any]) -> Rows:
 
 def _check_width(width: int) -> None:
     if width == 0:
-        raise _refusal([("/0", "The rows have no features; at least one is needed.")])
+        raise refusal([("/0", "The rows have no features; at least one is needed.")])
     if width > MAX_FEATURES:
-        raise _refusal([("/0", f"The rows have {width} features; at most {MAX_FEATURES} are taken.")])
+        raise refusal([("/0", f"The rows have {width} features; at most {MAX_FEATURES} are taken.")])
 
 
 def _not_a_number(cell: Any) -> str:
@@ -121,7 +122,8 @@ def _not_a_number(cell: Any) -> str:
     return f"{shown if len(shown) <= 60 else shown[:57] + '…'} is not a number."
 
 
-def _refusal(faults: Any) -> PydanticCustomError:
+def refusal(faults: Iterable[Fault]) -> PydanticCustomError:
+    """The error that points at the first faults, at most as many as a problem holds."""
     cells: list[Fault] = []
     for fault in faults:
         cells.append(fault)

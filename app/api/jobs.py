@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from app.api.answers import Accepts, accepts_json, json_response
-from app.api.deps import PreferHeader, Services, Use
-from app.api.openapi import READ, problems
+from app.api.deps import Prefer, Services, Use, is_stopping
+from app.api.openapi import PAGE_HEADERS, READ, problems
 from app.api.paging import ListQuery, page_response
 from app.api.prefer import wait_for_end, wait_seconds
 from app.api.schemas.jobs import Job, JobPage, KindName, StatusName
@@ -21,7 +21,14 @@ from app.domain import jobs as domain
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-JobId = Annotated[str, Path(max_length=64, description="Id of a job.")]
+JobId = Annotated[
+    str,
+    Path(
+        max_length=64,
+        description="Id of a job.",
+        openapi_examples={"id": {"value": "01a1fd5c-64b3-77b4-9f09-d5bbb2e3a715"}},
+    ),
+]
 
 PROGRESS = "progress"
 EVENTS_EVERY_S = 0.1
@@ -65,7 +72,11 @@ def split(value: str | None) -> list[str]:
 
 
 @router.get(
-    "", summary="List jobs", response_model=JobPage, responses=problems(*READ), dependencies=[Depends(accepts_json)]
+    "",
+    summary="List jobs",
+    response_model=JobPage,
+    responses=problems(*READ, also={200: {"headers": PAGE_HEADERS}}),
+    dependencies=[Depends(accepts_json)],
 )
 def list_jobs(request: Request, use: Use, query: Annotated[JobQuery, Query()]) -> Response:
     """Newest first."""
@@ -80,7 +91,7 @@ def list_jobs(request: Request, use: Use, query: Annotated[JobQuery, Query()]) -
     responses=problems(404, *READ),
     dependencies=[Depends(accepts_json)],
 )
-async def get_job(use: Use, job: JobId, prefer: PreferHeader = None) -> Response:
+async def get_job(request: Request, use: Use, job: JobId, prefer: Prefer) -> Response:
     """As it stands; with `Prefer: wait=N` once it has ended, or after N seconds."""
 
     async def look(job_id: str) -> domain.Job:
@@ -90,7 +101,7 @@ async def get_job(use: Use, job: JobId, prefer: PreferHeader = None) -> Response
     seconds = wait_seconds(prefer)
     headers = {}
     if seconds is not None:
-        found = await wait_for_end(found, seconds, look)
+        found = await wait_for_end(found, seconds, look, lambda: is_stopping(request))
         headers["Preference-Applied"] = f"wait={seconds}"
     return json_response(Job.of(found).model_dump(mode="json"), headers=headers)
 
@@ -130,15 +141,18 @@ async def follow_job(
 
 async def _events(request: Request, use: Services, job_id: str, since: int) -> AsyncIterator[bytes]:
     spoken = time.monotonic()
-    while not await request.is_disconnected():
+    while not await request.is_disconnected() and not is_stopping(request):
         job = await run_in_threadpool(use.jobs.get, job_id)  # before its events, so that none of them is missed
-        for event in await run_in_threadpool(use.jobs.events_after, job_id, since):
+        events = await run_in_threadpool(use.jobs.events_after, job_id, since)
+        for event in events:
             since, spoken = event.seq, time.monotonic()
             if event.name != PROGRESS:
                 ended = await run_in_threadpool(use.jobs.get, job_id)
                 yield _line(event, Job.of(ended).model_dump(mode="json"))
                 return
             yield _line(event, event.data)
+        if events:
+            continue  # there may be more of them
         if job.ended:
             return
         if time.monotonic() - spoken > KEEP_ALIVE_S:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.api.answers import Accepts, accepts_json, json_response
 from app.api.bodies import Body, Parsed, describe
 from app.api.deps import IfMatch, Use, caller
-from app.api.openapi import BODY, READ, problems
+from app.api.openapi import BODY, ETAG_HEADERS, PAGE_HEADERS, READ, problems
 from app.api.paging import Listing, page_response
 from app.api.schemas.common import NAME, RESERVED_ALIASES
 from app.api.schemas.registry import (
@@ -64,14 +64,24 @@ change_body: Body[ModelChange] = Body(ModelChange)
 alias_body: Body[AliasTarget] = Body(AliasTarget)
 
 
-@router.get("", summary="List models", response_model=ModelPage, responses=problems(*READ), dependencies=as_json)
+@router.get(
+    "",
+    summary="List models",
+    response_model=ModelPage,
+    responses=problems(*READ, also={200: {"headers": PAGE_HEADERS}}),
+    dependencies=as_json,
+)
 def list_models(request: Request, use: Use, listing: Listing) -> Response:
     """Newest first."""
     return page_response(request, use.registry.models(listing.page), Model.of)
 
 
 @router.get(
-    "/{name}", summary="Look at a model", response_model=Model, responses=problems(404, *READ), dependencies=as_json
+    "/{name}",
+    summary="Look at a model",
+    response_model=Model,
+    responses=problems(404, *READ, also={200: {"headers": ETAG_HEADERS}}),
+    dependencies=as_json,
 )
 def get_model(use: Use, name: ModelPath) -> Response:
     """Its versions' summary, aliases and tags, with an `ETag`."""
@@ -82,7 +92,7 @@ def get_model(use: Use, name: ModelPath) -> Response:
     "/{name}",
     summary="Describe a model",
     response_model=Model,
-    responses=problems(404, 412, *BODY),
+    responses=problems(404, 412, *BODY, also={200: {"headers": ETAG_HEADERS}}),
     openapi_extra=describe(change_body, {"description": {"description": "eruption regimes", "tags": {"team": "geo"}}}),
     dependencies=as_json,
 )
@@ -97,6 +107,7 @@ def change_model(
 @router.delete(
     "/{name}",
     status_code=204,
+    response_class=Response,
     summary="Delete a model",
     responses=problems(404, 409, 412, *READ),
     dependencies=as_json,
@@ -110,7 +121,7 @@ def delete_model(use: Use, name: ModelPath, if_match: IfMatch = None) -> None:
     "/{name}/versions",
     summary="List a model's versions",
     response_model=VersionPage,
-    responses=problems(404, *READ),
+    responses=problems(404, *READ, also={200: {"headers": PAGE_HEADERS}}),
     dependencies=as_json,
 )
 def list_versions(request: Request, use: Use, name: ModelPath, listing: Listing) -> Response:
@@ -134,6 +145,7 @@ def get_version(use: Use, name: ModelPath, version: VersionPath) -> Version:
 @router.delete(
     "/{name}/versions/{version}",
     status_code=204,
+    response_class=Response,
     summary="Delete a version",
     responses=problems(404, 409, *READ),
     dependencies=as_json,
@@ -167,7 +179,10 @@ def get_parameters(use: Use, name: ModelPath, version: VersionPath) -> Response:
         503,
         *READ,
         also={
-            200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+            200: {
+                "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+                "headers": ETAG_HEADERS,
+            },
             304: {"description": "The file that you have (`If-None-Match`)."},
         },
     ),
@@ -184,7 +199,7 @@ def get_artifact(
     """The stored safetensors file; its `ETag` is its sha256."""
     found = use.registry.version(name, version)
     headers = {"ETag": f'"{found.artifact.sha256}"'}
-    if if_none_match is not None and headers["ETag"] in if_none_match:
+    if if_none_match is not None and (if_none_match.strip() == "*" or headers["ETag"] in if_none_match):
         return Response(status_code=304, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{found.model}-{found.version}.safetensors"'
     return Response(use.registry.artifact(found), headers=headers, media_type="application/octet-stream")
@@ -194,7 +209,7 @@ def get_artifact(
     "/{name}/aliases/{alias}",
     summary="Look at an alias",
     response_model=Alias,
-    responses=problems(404, *READ),
+    responses=problems(404, *READ, also={200: {"headers": ETAG_HEADERS}}),
     dependencies=as_json,
 )
 def get_alias(use: Use, name: ModelPath, alias: AliasPath) -> Response:
@@ -206,7 +221,7 @@ def get_alias(use: Use, name: ModelPath, alias: AliasPath) -> Response:
     "/{name}/aliases/{alias}",
     summary="Set or move an alias",
     response_model=Alias,
-    responses=problems(404, 412, *BODY),
+    responses=problems(404, 412, *BODY, also={200: {"headers": ETAG_HEADERS}}),
     openapi_extra=describe(alias_body, {"first": {"version": 1}}),
     dependencies=as_json,
 )
@@ -225,6 +240,7 @@ def put_alias(
 @router.delete(
     "/{name}/aliases/{alias}",
     status_code=204,
+    response_class=Response,
     summary="Delete an alias",
     responses=problems(404, 412, *READ),
     dependencies=as_json,
@@ -238,7 +254,7 @@ def delete_alias(request: Request, use: Use, name: ModelPath, alias: AliasPath, 
     "/{name}/aliases/{alias}/history",
     summary="Read an alias's history",
     response_model=AliasHistory,
-    responses=problems(404, *READ),
+    responses=problems(404, *READ, also={200: {"headers": PAGE_HEADERS}}),
     dependencies=as_json,
 )
 def get_alias_history(request: Request, use: Use, name: ModelPath, alias: AliasPath, listing: Listing) -> Response:

@@ -80,6 +80,7 @@ def _build(app: FastAPI, keyed: bool) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas.update(_body_schemas())
+    _tell_headers(document)
     document["components"]["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "MIXTURA_ADMIN_KEY, where the service has one."}
     }
@@ -88,6 +89,35 @@ def _build(app: FastAPI, keyed: bool) -> dict[str, Any]:
     for path in ("/livez", "/readyz"):
         document["paths"][path]["get"]["security"] = []
     return document
+
+
+def header(description: str) -> dict[str, Any]:
+    """A response header of text."""
+    return {"description": description, "schema": {"type": "string"}}
+
+
+JOB_HEADERS = {
+    "Location": header("Where the job is."),
+    "Retry-After": header("Seconds after which to look."),
+    "Idempotency-Replayed": header("`true` when this is the answer to an earlier request with the same key."),
+}
+WAITED_HEADERS = {"Preference-Applied": header("`wait=N`.")}
+CREATED_HEADERS = {key: JOB_HEADERS[key] for key in ("Location", "Idempotency-Replayed")}
+ETAG_HEADERS = {"ETag": header("For `If-Match`, or `If-None-Match`.")}
+PAGE_HEADERS = {"Link": header('`<…>; rel="next"` where there is a next page.')}
+
+
+def _tell_headers(document: dict[str, Any]) -> None:
+    """Every response carries a request id; a 401 its challenge, a 503 its delay."""
+    everywhere = {"X-Request-Id": header("The caller's own, or a new one.")}
+    special = {
+        "401": {"WWW-Authenticate": header("`Bearer`, or `Basic` for pages.")},
+        "503": {"Retry-After": header("Seconds after which to try again, where that can help.")},
+    }
+    for item in document["paths"].values():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                response["headers"] = {**response.get("headers", {}), **everywhere, **special.get(status, {})}
 
 
 def _body_schemas() -> dict[str, Any]:

@@ -17,11 +17,13 @@ def wait_seconds(prefer: str | None) -> int | None:
     return min(int(match.group(1)), LONGEST_S) if match else None
 
 
-async def wait_for_end(job: Job, seconds: int, look: Callable[[str], Awaitable[Job]]) -> Job:
-    """The job once it has ended, or as it stands after `seconds`."""
+async def wait_for_end(
+    job: Job, seconds: int, look: Callable[[str], Awaitable[Job]], stopping: Callable[[], bool]
+) -> Job:
+    """The job once it has ended, or as it stands after `seconds` or when the service stops."""
     until = time.monotonic() + seconds
     pause = 0.005
-    while not job.ended and (left := until - time.monotonic()) > 0:
+    while not job.ended and not stopping() and (left := until - time.monotonic()) > 0:
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, 0.25)
         job = await look(job.id)

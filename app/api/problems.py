@@ -188,12 +188,14 @@ def _framework_response(app: FastAPI, scope: Scope, error: HTTPException) -> Res
 
 def allowed_methods(app: FastAPI, scope: Scope) -> list[str]:
     """Every method that some route offers at the scope's path."""
-    candidates = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-    return [method for method in candidates if _offered(app, {**scope, "method": method})]
+    offered = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if _offered(app, scope, method)]
+    if "GET" in offered or not offered:  # not offered: a file, which can only be read
+        offered = ["GET", "HEAD", *(method for method in offered if method != "GET")]
+    return offered
 
 
-def _offered(app: FastAPI, scope: Scope) -> bool:
-    return any(route.matches(dict(scope))[0] is Match.FULL for route in app.router.routes)
+def _offered(app: FastAPI, scope: Scope, method: str) -> bool:
+    return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.router.routes)
 
 
 _ABOUT_ABSENCE = frozenset({"missing", "union_tag_invalid", "union_tag_not_found"})

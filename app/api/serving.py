@@ -21,7 +21,7 @@ from app.api.schemas.serving import (
     Distances,
     EvaluateRequest,
     Evaluation,
-    Labels,
+    Predicted,
     Probabilities,
     RowsRequest,
     Sample,
@@ -93,12 +93,15 @@ def density(served: Served, body: RowsRequest) -> dict[str, Any]:
 
 
 def transform(served: Served, body: RowsRequest) -> dict[str, Any]:
-    """Distances of each row: Mahalanobis to components, Euclidean to cluster centres."""
+    """Distances of each row: Mahalanobis to components, Euclidean to cluster centres.
+
+    Where the fit scaled its rows or rotated them, distances are those between the rows it saw: scaled, rotated.
+    """
     return {"distances": served.distances(matrix(served, body.instances, "transform"))}
 
 
 def anomaly(served: Served, body: AnomalyRequest) -> dict[str, Any]:
-    """Scores (−log density; for k-means the distance to the nearest centre) and flags: score > threshold."""
+    """Scores (−log density; for k-means the nearest of the distances of `transform`), flagged above the threshold."""
     if body.contamination is not None and body.threshold is not None:
         raise InvalidRequest.at("/threshold", "contamination and threshold exclude each other; send one of them.")
     X = matrix(served, body.instances, "anomaly")
@@ -173,7 +176,7 @@ def _add(
         )
 
 
-_add(predict, "Assign rows", rows_body, Labels, examples.SERVE)
+_add(predict, "Assign rows", rows_body, Predicted, examples.SERVE)
 _add(predict_proba, "Give probabilities", rows_body, Probabilities, examples.SERVE)
 _add(density, "Give densities", rows_body, Density, examples.SERVE)
 _add(transform, "Give distances", rows_body, Distances, examples.SERVE)

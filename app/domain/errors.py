@@ -18,6 +18,10 @@ class FieldError:
     detail: str
 
 
+class CannotStart(Exception):
+    """A setting or the world does not allow a process to start; the message is for whoever starts it."""
+
+
 class MixturaError(Exception):
     """The root. `detail` is a sentence for the caller; `errors` point into what they sent."""
 

@@ -60,7 +60,9 @@ def bind(rows: Rows, feature_names: Sequence[str], pointer: str = "/instances") 
         raise FeatureMismatch(
             f"The feature {unknown[0]!r} is not one of this model's: {_some(feature_names)}.",
             [
-                FieldError(f"{pointer}/0/{escape(name)}", f"{name!r} is not a feature of this model.")
+                FieldError(
+                    f"{pointer}/{_first_row(rows, name)}/{escape(name)}", f"{name!r} is not a feature of this model."
+                )
                 for name in unknown
             ],
         )
@@ -74,11 +76,11 @@ def refuse_missing(X: NDArray[np.float64], rows: Rows | None, names: Sequence[st
     missing = np.isnan(X)
     if not missing.any():
         return
-    keyed = rows is not None and rows.keyed
+    place = _place_in(rows, names)
     cells = np.argwhere(missing)
     errors = [
         FieldError(
-            f"{pointer}/{i}/{escape(names[j]) if keyed else j}",
+            f"{pointer}/{i}/{place[j]}",
             f"{names[j]!r} is missing in row {i}; {what} needs a number there.",
         )
         for i, j in cells[:20].tolist()
@@ -87,13 +89,30 @@ def refuse_missing(X: NDArray[np.float64], rows: Rows | None, names: Sequence[st
     raise InvalidRequest(errors[0].detail + more, errors)
 
 
+def _first_row(rows: Rows, name: str) -> int:
+    """The first row that has a value under the name."""
+    assert rows.names is not None
+    return int(np.argmin(np.isnan(rows.X[:, rows.names.index(name)])))
+
+
+def _place_in(rows: Rows | None, names: Sequence[str]) -> list[str]:
+    """For each feature, the last token of a pointer to it in the rows as they were sent."""
+    if rows is None or rows.names is None:
+        return [str(j) for j in range(len(names))]
+    if rows.keyed:
+        return [escape(name) for name in names]
+    sent = {name: str(j) for j, name in enumerate(rows.names)}
+    return [sent.get(name, escape(name)) for name in names]
+
+
 def check_names(names: Sequence[str], pointer: str) -> None:
     """Raises `InvalidRequest` for an empty or a repeated feature name."""
     seen: set[str] = set()
     errors = []
     for j, name in enumerate(names):
-        if not name.strip():
-            errors.append(FieldError(f"{pointer}/{j}", f"The name of feature {j} is empty."))
+        if not name or name != name.strip():
+            detail = f"The name of feature {j} is {name!r}: empty, or with blanks around it."
+            errors.append(FieldError(f"{pointer}/{j}", detail))
         elif len(name) > 256 or "\0" in name:
             errors.append(FieldError(f"{pointer}/{j}", "A feature name has at most 256 characters, and no NUL."))
         elif name in seen:

@@ -46,7 +46,10 @@ def _mixture_metrics(
     mixture = estimator.mixture_
     log_density = mixture.score_samples(Z) + log_abs_det
     n_samples = float(len(Z) if sample_weight is None else sample_weight.sum())
-    log_likelihood = float(log_density.sum() if sample_weight is None else sample_weight @ log_density)
+    if sample_weight is not None:
+        counted = sample_weight > 0  # 0 · −∞ is no number
+        log_density = sample_weight[counted] * log_density[counted]
+    log_likelihood = float(log_density.sum())
     return {
         "log_likelihood": log_likelihood,
         "mean_log_likelihood": log_likelihood / n_samples,

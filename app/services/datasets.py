@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from app.domain.errors import DatasetInUse, DatasetNotFound, InvalidRequest
 from app.domain.fits import DataRef
 from app.domain.idempotency import IdempotencyKey
 from app.domain.ids import new_id
+from app.domain.labels import encode
 from app.domain.paging import Page, PageRequest
 from app.domain.rows import MAX_FEATURES, Rows, check_names
 from app.services.fitting import TrainingData
@@ -48,9 +50,34 @@ class InlineData:
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight, dtype=np.float64)
         labels, names = None, None
         if self.labels is not None:
-            values, labels = np.unique(np.asarray(self.labels), return_inverse=True)
-            names = [str(value) for value in values.tolist()]
+            values, labels = encode(self.labels)
+            names = [str(value) for value in values]
         return TrainingData(self.rows.X, column_names(self.rows), weight, labels, names)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Columns to store: `categories` names the texts that a column's codes stand for."""
+
+    X: NDArray[np.float64]
+    names: list[str]
+    categories: dict[str, list[str]]
+
+    def facts(self) -> dict[str, Any]:
+        """What a dataset tells of itself."""
+        return {
+            "n_rows": self.X.shape[0],
+            "n_features": self.X.shape[1],
+            "feature_names": self.names,
+            "n_missing": int(np.isnan(self.X).sum()),
+            "dtype": str(self.X.dtype),
+            "summary": summarise(self.X, self.names),
+            "categories": self.categories,
+        }
+
+
+# What happens in the transaction that stores a dataset: it is given the means to insert it.
+Register = Callable[[Connection, Callable[[Connection], Dataset]], tuple[Dataset, bool]]
 
 
 class DatasetService:
@@ -65,20 +92,25 @@ class DatasetService:
         names = column_names(upload.rows)
         check_size(upload.rows.X)
         check_names(names, "/feature_names")
-        stored = self._store(upload.rows.X, names, upload.identity, upload.sha256, upload.bytes, {})
-        with self._database.write() as tx:
+        if key is not None:
+            with self._database.read() as tx:
+                idempotency.find(tx, key)  # a key of another request is refused before anything is stored
+
+        def register(tx: Connection, insert: Callable[[Connection], Dataset]) -> tuple[Dataset, bool]:
             if key is not None and (answer := idempotency.reserve(tx, key)) is not None:
                 again = table.find(tx, answer["dataset"])
                 if again is not None:
                     return replace(again, name=answer["name"]), True
-            dataset = self._insert(tx, stored)
+            dataset = insert(tx)
             if name is not None:
                 table.name(tx, dataset.id, name)
                 dataset = replace(dataset, name=name)
             if key is not None:
                 idempotency.keep(tx, key, {"dataset": dataset.id, "name": dataset.name})
-        self._discard_if_double(stored, dataset)
-        return dataset, False
+            return dataset, False
+
+        matrix = Matrix(upload.rows.X, names, {})
+        return self._store(matrix, upload.identity, upload.sha256, upload.bytes, register)
 
     def keep_inline(self, inline: InlineData) -> DataRef:
         """Stores the rows of a request as a dataset without a name, weights and labels as columns of it."""
@@ -96,10 +128,11 @@ class DatasetService:
             matrix.append(data.labels.astype(np.float64)[:, None])
         X = np.ascontiguousarray(np.hstack(matrix))
         sha = hashlib.sha256(orjson.dumps([columns, categories, X.shape]) + X.tobytes()).hexdigest()
-        stored = self._store(X, columns, f"rows:{sha}", sha, X.nbytes, categories)
-        with self._database.write() as tx:
-            dataset = self._insert(tx, stored)
-        self._discard_if_double(stored, dataset)
+
+        def register(tx: Connection, insert: Callable[[Connection], Dataset]) -> tuple[Dataset, bool]:
+            return insert(tx), False
+
+        dataset, _ = self._store(Matrix(X, columns, categories), f"rows:{sha}", sha, X.nbytes, register)
         return DataRef(dataset.id, tuple(data.names), weight_column, label_column)
 
     def find(self, reference: str) -> Dataset:
@@ -132,53 +165,42 @@ class DatasetService:
         matrix: NDArray[np.float64] = np.load(self._artifacts.path(dataset.key), mmap_mode="r", allow_pickle=False)
         return matrix
 
-    def _store(
-        self,
-        X: NDArray[np.float64],
-        names: list[str],
-        identity: str,
-        sha256: str,
-        size: int,
-        categories: dict[str, list[str]],
-    ) -> dict[str, Any]:
-        """The file in place (unless the dataset is known) and the row that would describe it."""
+    def _store(self, matrix: Matrix, identity: str, sha256: str, size: int, register: Register) -> tuple[Dataset, bool]:
+        """Puts the file in place, then lets `register` insert its row; a file that came to nothing is removed.
+
+        A dataset that is known keeps its file; one that was lost is written again.
+        """
         with self._database.read() as tx:
             known = table.by_identity(tx, identity)
-        dataset_id = new_id()
-        key = f"datasets/{dataset_id}.npy"
+        if known is not None and not self._artifacts.path(known.key).exists():
+            self._write(known.key, matrix.X)
+        fresh = new_id()
+        key = f"datasets/{fresh}.npy"
         if known is None:
-            with tempfile.NamedTemporaryFile(dir=self._artifacts.root, delete=False) as file:
-                np.save(file, X, allow_pickle=False)
-            self._artifacts.adopt(key, Path(file.name))
-        return {
-            "id": dataset_id,
-            "identity": identity,
-            "n_rows": X.shape[0],
-            "n_features": X.shape[1],
-            "feature_names": names,
-            "n_missing": int(np.isnan(X).sum()),
-            "dtype": str(X.dtype),
-            "bytes": size,
-            "sha256": sha256,
-            "summary": summarise(X, names) if known is None else known.summary,
-            "categories": categories,
-            "key": key,
-        }
+            self._write(key, matrix.X)
+        row = matrix.facts() | {"id": fresh, "key": key, "identity": identity, "sha256": sha256, "bytes": size}
+        kept: str | None = None
 
-    def _insert(self, tx: Connection, stored: dict[str, Any]) -> Dataset:
-        known = table.by_identity(tx, stored["identity"])
-        if known is not None:
-            return known
-        if not self._artifacts.path(stored["key"]).exists():  # it was deleted since it was found
-            raise InvalidRequest("The dataset was deleted while it was sent again; send it once more.")
-        table.add(tx, stored)
-        added = table.by_identity(tx, stored["identity"])
-        assert added is not None
-        return added
+        def insert(tx: Connection) -> Dataset:
+            if table.add(tx, row) and known is not None:  # it was deleted since it was found
+                self._write(key, matrix.X)
+            found = table.by_identity(tx, identity)
+            assert found is not None
+            return found
 
-    def _discard_if_double(self, stored: dict[str, Any], dataset: Dataset) -> None:
-        if dataset.key != stored["key"]:
-            self._artifacts.delete(stored["key"])
+        try:
+            with self._database.write() as tx:
+                dataset, replayed = register(tx, insert)
+            kept = dataset.key
+            return dataset, replayed
+        finally:
+            if kept != key:
+                self._artifacts.delete(key)
+
+    def _write(self, key: str, X: NDArray[np.float64]) -> None:
+        with tempfile.NamedTemporaryFile(dir=self._artifacts.root, delete=False) as file:
+            np.save(file, X, allow_pickle=False)
+        self._artifacts.adopt(key, Path(file.name))
 
 
 def not_found(reference: str) -> DatasetNotFound:

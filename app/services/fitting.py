@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.domain.errors import ArtifactCorrupt, InvalidRequest, MixturaError
 from app.domain.fits import FitRequest
 from app.domain.jobs import Failure, FailureCode
+from app.domain.labels import text_of
 from app.services.algorithms import Algorithm, algorithm
 from app.services.model_file import FittedModel, to_bytes
 from core.anomaly import ScoreQuantiles
@@ -59,10 +60,19 @@ def load_training_data(task: FitTask, request: FitRequest) -> TrainingData:
     weight = None if data.sample_weight is None else np.array(matrix[:, at[data.sample_weight]])
     labels, label_names = None, None
     if data.labels is not None:
-        values, labels = np.unique(np.asarray(matrix[:, at[data.labels]]), return_inverse=True)
+        column = np.asarray(matrix[:, at[data.labels]])
+        refuse_gap(column, "/data/labels", data.labels)
+        values, labels = np.unique(column, return_inverse=True)
         texts = task.categories.get(data.labels)
-        label_names = [texts[int(v)] if texts else f"{v:g}" for v in values]
+        label_names = [texts[int(value)] if texts else text_of(value) for value in values.tolist()]
     return TrainingData(X, names, weight, labels, label_names)
+
+
+def refuse_gap(column: NDArray[np.float64], pointer: str, name: str) -> None:
+    """Raises `InvalidRequest` when a row of the column has no value."""
+    gaps = np.flatnonzero(np.isnan(column))
+    if len(gaps):
+        raise InvalidRequest.at(pointer, f"Column {name!r} has no value in row {gaps[0]}.")
 
 
 def run_fit(task: FitTask) -> Generator[Progress, None, dict[str, Any]]:
@@ -129,9 +139,9 @@ def failure_of(error: BaseException) -> Failure:
     """Why a fit failed, by name."""
     match error:
         case CollapsedComponent():
-            return Failure(FailureCode.COLLAPSED_COMPONENT, f"{error} Raise reg_covar, or ask for fewer components.")
+            return Failure(FailureCode.COLLAPSED_COMPONENT, f"{error}.")
         case Diverged() | FitFailure():
-            return Failure(FailureCode.DIVERGED, str(error))
+            return Failure(FailureCode.DIVERGED, f"{error}.")
         case OverflowError() | FloatingPointError():
             detail = "The rows are so large that their squares are no finite numbers; scale them first."
             return Failure(FailureCode.DIVERGED, detail)
@@ -139,8 +149,10 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(FailureCode.OUT_OF_MEMORY, "The fit needed more memory than it may have.")
         case ArtifactCorrupt():
             return Failure(FailureCode.ARTIFACT_CORRUPT, error.detail)
-        case InvalidParameter() | InvalidRows() | InvalidRequest():
-            return Failure(FailureCode.INVALID_REQUEST, str(error))
+        case InvalidParameter() | InvalidRows():
+            return Failure(FailureCode.INVALID_REQUEST, f"{error}.")
+        case InvalidRequest():
+            return Failure(FailureCode.INVALID_REQUEST, error.detail)
         case MixturaError():
             return Failure(FailureCode.INTERNAL, error.detail)
         case _:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from app.domain.datasets import Dataset
 from app.domain.errors import FieldError, InvalidRequest, QueueFull, UnsupportedOperation
@@ -71,10 +72,12 @@ class TrainingService:
             data = inline.training_data()
             refuse_missing(data.X, inline.rows, data.names, "/data/instances", "a fit")
         check_size(data.X, "/data/features" if inline is None else "/data/instances")
-        _check_weights(data.sample_weight)
+        _check_weights(data.sample_weight, per_row=inline is not None)
         if data.label_names is not None:
             draft = _check_labels(kind, draft, data.label_names)
         check_parameters(kind, draft, data)
+        with self._database.read() as tx:
+            self._check_room(tx)
         if inline is not None:  # only what passed is stored
             draft = replace(draft, data=self._datasets.keep_inline(inline))
         accepted = self._enqueue(draft, key)
@@ -95,8 +98,7 @@ class TrainingService:
         with self._database.write() as tx:
             if key is not None and (earlier := idempotency.reserve(tx, key)) is not None:
                 return self._replay(earlier)
-            if jobs.count_queued(tx) >= self._max_queued_jobs:
-                raise QueueFull(f"{self._max_queued_jobs} jobs wait already, as many as may (MIXTURA_MAX_QUEUED_JOBS).")
+            self._check_room(tx)
             if dataset_table.find(tx, request.data.dataset, lock=True) is None:
                 raise not_found(request.data.dataset)
             registry.ensure_model(tx, request.model, request.description, request.tags)
@@ -104,6 +106,10 @@ class TrainingService:
             if key is not None:
                 idempotency.keep(tx, key, {"job": job.id})
         return Accepted(job, replayed=False)
+
+    def _check_room(self, tx: Connection) -> None:
+        if jobs.count_queued(tx) >= self._max_queued_jobs:
+            raise QueueFull(f"{self._max_queued_jobs} jobs wait already, as many as may (MIXTURA_MAX_QUEUED_JOBS).")
 
     def _replay(self, answer: dict[str, Any]) -> Accepted:
         with self._database.read() as tx:
@@ -136,6 +142,13 @@ def check_parameters(kind: Algorithm, request: FitRequest, data: TrainingData) -
             f"pca={pca} asks for more components than {most}, the smaller of {n_samples} rows and "
             f"{n_features} features.",
         )
+    if request.preprocess.scale != "none":
+        with np.errstate(over="ignore", invalid="ignore"):
+            beyond = np.flatnonzero(~np.isfinite(data.X.std(axis=0)))
+        if len(beyond):
+            name = data.names[beyond[0]]
+            detail = f"The standard deviation of {name!r} is no finite number; its values cannot be scaled."
+            raise InvalidRequest.at("/preprocess/scale", detail)
     if request.preprocess != Preprocess() and request.params.get("precisions_init") is not None:
         raise InvalidRequest.at("/params/precisions_init", "precisions_init cannot be combined with preprocess.")
     try:  # starts are given in original features, so they are checked there
@@ -182,13 +195,14 @@ def _refuse_gaps(data: TrainingData) -> None:
         )
 
 
-def _check_weights(weight: NDArray[np.float64] | None) -> None:
+def _check_weights(weight: NDArray[np.float64] | None, *, per_row: bool) -> None:
     if weight is None:
         return
     bad = np.flatnonzero(~(weight >= 0))
     if len(bad):
         i = int(bad[0])
-        raise InvalidRequest.at(f"/data/sample_weight/{i}", f"The weight of row {i} is {weight[i]:g}, not ≥ 0.")
+        pointer = f"/data/sample_weight/{i}" if per_row else "/data/sample_weight"
+        raise InvalidRequest.at(pointer, f"The weight of row {i} is {weight[i]:g}, not ≥ 0.")
     if not weight.sum() > 0:
         raise InvalidRequest.at("/data/sample_weight", "The weights sum to 0.")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, or_, select
+from sqlalchemy import Connection, Row, Select, delete, or_, select, update
 
 from app.domain.datasets import Dataset
 from app.domain.paging import Page, PageRequest
@@ -18,8 +18,10 @@ def add(tx: Connection, dataset: dict[str, Any]) -> bool:
 
 def name(tx: Connection, dataset_id: str, given: str) -> None:
     """Gives the dataset a name, which from now on means this one."""
-    tx.execute(delete(dataset_names).where(dataset_names.c.name == given, dataset_names.c.dataset_id == dataset_id))
-    tx.execute(insert(dataset_names).values(name=given, dataset_id=dataset_id, named_at=Clock()))
+    named = {"name": given, "dataset_id": dataset_id, "named_at": Clock()}
+    if not insert_ignore(tx, dataset_names, named):
+        here = (dataset_names.c.name == given, dataset_names.c.dataset_id == dataset_id)
+        tx.execute(update(dataset_names).where(*here).values(named_at=Clock()))
 
 
 def by_identity(tx: Connection, identity: str) -> Dataset | None:

@@ -22,6 +22,8 @@ from app.storage.database import MICROSECONDS, Clock, maybe_moment, moment
 from app.storage.paging import newest_first
 from app.storage.tables import job_events, jobs
 
+EVENTS_AT_ONCE = 500
+
 
 def add(tx: Connection, job_id: str, kind: str, request: FitRequest) -> Job:
     """A new job, queued."""
@@ -187,6 +189,7 @@ def requeue(tx: Connection, claim: Claim, event: Event) -> bool:
         .values(
             status=next_status(job.status, event),
             attempts=jobs.c.attempts - (1 if event is Event.HAND_BACK else 0),
+            progress=None,
             token=jobs.c.token + 1,
             lease_until=None,
         )
@@ -210,13 +213,13 @@ def append_event(tx: Connection, job_id: str, name: str, data: dict[str, Any]) -
     tx.execute(insert(job_events).values(job_id=job_id, seq=seq, name=name, data=data))
 
 
-def events_after(tx: Connection, job_id: str, seq: int, limit: int = 500) -> list[JobEvent]:
-    """The lines that follow `seq`, in order."""
+def events_after(tx: Connection, job_id: str, seq: int) -> list[JobEvent]:
+    """The lines that follow `seq`, in order, at most `EVENTS_AT_ONCE`."""
     query = (
         select(job_events)
         .where(job_events.c.job_id == job_id, job_events.c.seq > seq)
         .order_by(job_events.c.seq)
-        .limit(limit)
+        .limit(EVENTS_AT_ONCE)
     )
     return [JobEvent(row.seq, row.name, row.data) for row in tx.execute(query)]
 

@@ -4,10 +4,11 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 
 from app.compute.process import TaskProcess
-from app.domain.errors import NotReady
+from app.domain.errors import CannotStart, NotReady
 from app.domain.ids import new_id
 from app.observability.logs import configure_logging
 from app.services.datasets import DatasetService
@@ -17,7 +18,7 @@ from app.settings import Settings
 from app.storage import jobs, workers
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
-from app.storage.migrate import upgrade
+from app.storage.opening import open_storage
 from app.worker.signals import Signals
 from app.worker.slot import Slot
 from app.worker.tasks import explain, fit
@@ -29,18 +30,21 @@ FORGOTTEN_S = 3600.0
 
 
 def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int:
-    """Works until SIGTERM, SIGINT or the supervisor's death; gives its jobs back and returns 0."""
-    settings = Settings()
+    """Works until SIGTERM, SIGINT or the supervisor's death, and gives its jobs back; the exit code."""
+    try:
+        settings = Settings.load()
+        database, artifacts = open_storage(settings.resolved_database_url, settings.resolved_artifacts_url)
+    except CannotStart as error:
+        print(f"mixtura: {error}.", file=sys.stderr)
+        return 2
     configure_logging(settings.log_format)
     signals = Signals()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: signals.stop())
     if supervised:
         signals.follow_stdin()
-    database = Database(settings.resolved_database_url)
-    upgrade(database)
     worker = worker_id or new_id()
-    slots = [_slot(worker, settings, database, signals) for _ in range(concurrency)]
+    slots = [_slot(worker, settings, database, artifacts, signals) for _ in range(concurrency)]
     threads = [threading.Thread(target=slot.run, name=f"slot-{i}") for i, slot in enumerate(slots)]
     for thread in threads:
         thread.start()
@@ -74,8 +78,7 @@ def retire(database: Database, worker: str) -> None:
         workers.forget(tx, worker)
 
 
-def _slot(worker: str, settings: Settings, database: Database, signals: Signals) -> Slot:
-    artifacts = ArtifactStore.from_url(settings.resolved_artifacts_url)
+def _slot(worker: str, settings: Settings, database: Database, artifacts: ArtifactStore, signals: Signals) -> Slot:
     datasets = DatasetService(database, artifacts)
     training = TrainingService(database, artifacts, datasets, settings.max_queued_jobs, signals.announce)
     settlement = SettlementService(database, artifacts)

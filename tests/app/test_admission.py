@@ -4,6 +4,7 @@ import base64
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -98,13 +99,18 @@ def test_it_is_offered_when_that_is_meant(
         ("MIXTURA_DATABASE_URL", "mysql://localhost/x", "mysql"),
         ("MIXTURA_ARTIFACTS_URL", "ftp://localhost/x", "ftp"),
         ("MIXTURA_MAX_BODY_BYTES", "many", "max_body_bytes"),
+        ("MIXTURA_DATABASE_URL", "nonsense", "MIXTURA_DATABASE_URL"),
+        ("MIXTURA_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:1/none", "does not answer"),
+        ("MIXTURA_ARTIFACTS_URL", "file:///proc/none", "/proc/none"),
     ],
 )
+@pytest.mark.parametrize("process", ["serve", "worker"])
 def test_a_wrong_setting_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, name: str, value: str, says: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, process: str, name: str, value: str, says: str
 ) -> None:
+    monkeypatch.setenv("MIXTURA_DATA_DIR", str(tmp_path))
     monkeypatch.setenv(name, value)
-    command = [sys.executable, "-m", "app.cli", "serve", "--data-dir", str(tmp_path_factory.mktemp("wrong"))]
+    command = [sys.executable, "-m", "app.cli", process]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 2
     assert says.lower() in refused.stderr.lower()

@@ -1,10 +1,9 @@
 """What the documents share."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
@@ -41,6 +40,6 @@ class ModelRef(Answer):
     version: int
 
 
-def finite(document: Any) -> Any:
-    """The document with null where a number is not finite, as everything that leaves."""
-    return orjson.loads(orjson.dumps(document))
+def from_query(info: ValidationInfo) -> bool:
+    """Whether the values come from a query, where everything is text."""
+    return bool((info.context or {}).get("query"))

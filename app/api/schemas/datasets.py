@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from app.api.instances import Instances
+from app.api.instances import Instances, refusal
 from app.api.schemas.common import Answer, DatasetName, FeatureName, Request
 from app.domain import datasets as domain
 from app.domain.rows import Rows
@@ -29,19 +29,20 @@ class DatasetUpload(Request):
 
 
 def named(rows: Rows, feature_names: list[str] | None) -> Rows:
-    """The rows under these names; raises `ValueError` where they do not fit."""
+    """The rows under these names; raises an error that points where they do not fit."""
     if feature_names is None:
         return rows
     if rows.names is None:
         if len(feature_names) != rows.n_features:
-            raise ValueError(f"feature_names has {len(feature_names)} names; the rows have {rows.n_features} features")
+            told = f"feature_names has {len(feature_names)} names; the rows have {rows.n_features} features."
+            raise refusal([("/feature_names", told)])
         return Rows(rows.X, tuple(feature_names))
     unknown = [name for name in rows.names if name not in feature_names]
     if unknown:
-        raise ValueError(f"the key {unknown[0]!r} of a row is not among feature_names")
+        raise refusal([("/instances", f"{name!r}, a key of a row, is not among feature_names.") for name in unknown])
     absent = [name for name in feature_names if name not in rows.names]
     if absent:
-        raise ValueError(f"the feature {absent[0]!r} of feature_names is in no row")
+        raise refusal([("/feature_names", f"{name!r} is in no row.") for name in absent])
     order = [rows.names.index(name) for name in feature_names]
     return Rows(rows.X[:, order], tuple(feature_names), rows.keyed)
 

@@ -9,12 +9,14 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from app.api.instances import Instances
+from app.api.labels import Labels
 from app.api.schemas.columns import split_columns
 from app.api.schemas.common import (
     RESERVED_ALIASES,
@@ -24,6 +26,7 @@ from app.api.schemas.common import (
     ModelName,
     Request,
     Tags,
+    from_query,
 )
 from app.api.schemas.datasets import named
 from app.api.schemas.params import GaussianMixtureParams, KMeansParams
@@ -41,8 +44,8 @@ class InlineRows(Request):
     instances: Instances
     feature_names: Annotated[list[FeatureName] | None, Field(min_length=1, max_length=10_000)] = None
     sample_weight: Annotated[list[Weight] | None, Field(min_length=1)] = Field(None, description="One a row.")
-    labels: Annotated[list[int] | list[str] | None, Field(min_length=1)] = Field(
-        None, description="One a row: makes a mixture fit supervised, one component a label."
+    labels: Labels | None = Field(
+        None, description="One a row, whole numbers or texts: makes a mixture fit supervised, one component a label."
     )
 
     @model_validator(mode="after")
@@ -74,11 +77,11 @@ def _data_kind(value: Any) -> str:
 Data = Annotated[Annotated[InlineRows, Tag("inline")] | Annotated[StoredRows, Tag("stored")], Discriminator(_data_kind)]
 
 
-def _pca(value: Any) -> Any:
+def _pca(value: Any, info: ValidationInfo) -> Any:
     if value is None:
         return value
     number = value
-    if isinstance(value, str):  # from a query
+    if isinstance(value, str) and from_query(info):
         number = int(value) if value.isdigit() else _float(value)
     if (type(number) is int and 1 <= number <= 10_000) or (type(number) is float and 0 < number < 1):
         return number

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from app.api.schemas.common import RandomState, Request
+from app.api.schemas.common import RandomState, Request, from_query
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Iterations = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -26,10 +26,10 @@ def _centers(value: Any) -> Any:
     raise PydanticCustomError("centers", "Input should be 'k-means++', 'random' or a matrix of centres")
 
 
-def _n_init(value: Any) -> Any:
+def _n_init(value: Any, info: ValidationInfo) -> Any:
     if value == "auto":
         return value
-    number = int(value) if isinstance(value, str) and value.isdigit() else value  # from a query
+    number = int(value) if from_query(info) and value.isdigit() else value
     if type(number) is int and 1 <= number <= 10_000:
         return number
     raise PydanticCustomError("n_init", "Input should be 'auto' or a whole number from 1 to 10000")

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.instances import Instances
+from app.api.labels import Labels
 from app.api.schemas.common import Answer, ModelRef, RandomState, Request
 
 
@@ -35,14 +36,14 @@ class EvaluateRequest(Request):
     """Rows, and what they are known to be."""
 
     instances: Instances
-    labels: Annotated[list[int] | list[str] | None, Field(min_length=1)] = Field(None, description="One a row.")
+    labels: Labels | None = Field(None, description="One a row: whole numbers, or texts.")
 
 
 class RowsAnswer(Answer):
     model: ModelRef
 
 
-class Labels(RowsAnswer):
+class Predicted(RowsAnswer):
     """The component or cluster of each row."""
 
     labels: list[int]
@@ -63,7 +64,10 @@ class Density(RowsAnswer):
 
 
 class Distances(RowsAnswer):
-    """Mahalanobis distances to components, Euclidean ones to cluster centres."""
+    """Mahalanobis distances to components, Euclidean ones to cluster centres.
+
+    Where the fit scaled its rows or rotated them, distances are those between the rows it saw: scaled, rotated.
+    """
 
     distances: list[list[float | None]]
 
@@ -95,6 +99,7 @@ class Evaluation(RowsAnswer):
     bic: float | None
     inertia: float | None
     silhouette: float | None
+    silhouette_rows: int | None = Field(description="How many rows it is of: all, or a fixed sample of 10 000.")
     adjusted_rand: float | None = None
     normalized_mutual_info: float | None = None
     error_rate: float | None = None

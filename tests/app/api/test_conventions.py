@@ -74,7 +74,29 @@ def test_json_is_preferred_among_equals(http: httpx.Client) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_a_head_of_a_page_is_a_405_with_allow(http: httpx.Client) -> None:
-    answer = http.head("/v1/models")
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET"
+@pytest.mark.parametrize("path", ["/livez", "/v1/models", "/docs"])
+def test_head_is_get_without_its_body(http: httpx.Client, path: str) -> None:
+    got, head = http.get(path), http.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert head.headers["content-length"] == str(len(got.content))
+
+
+def test_several_lines_of_a_header_are_one_list(http: httpx.Client) -> None:
+    lines = [("Accept", "text/html"), ("Accept", "Application/JSON")]
+    assert http.get("/v1/models", headers=lines).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "APPLICATION/JSON",
+        "application/json;charset=UTF-8",
+        "application/json; charset*=utf-8''utf-8",
+    ],
+)
+def test_a_media_type_in_any_spelling(http: httpx.Client, content_type: str) -> None:
+    answer = http.post("/v1/fits", content=b"{}", headers={"Content-Type": content_type})
+    assert answer.status_code == 422
+    assert_problem(answer)

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tests.app.api.geyser import GEYSER, NAMES, fit, fit_document
 from tests.app.api.test_bad_input import assert_problem
-from tests.service import FAITHFUL
+from tests.service import FAITHFUL, Service
 
 CSV = {"Content-Type": "text/csv"}
 
@@ -64,6 +65,44 @@ def test_a_name_means_its_newest_dataset(http: httpx.Client) -> None:
     assert http.get("/v1/datasets/moving").json()["id"] == ids[1]
     http.delete(f"/v1/datasets/{ids[1]}").raise_for_status()
     assert http.get("/v1/datasets/moving").json()["id"] == ids[0]
+
+
+def test_equal_uploads_at_once_are_one_dataset(service: Service) -> None:
+    content = fresh_csv()
+
+    def upload(_: int) -> httpx.Response:
+        return httpx.post(f"{service.url}/v1/datasets?name=same", content=content, headers=CSV, timeout=60)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(upload, range(20)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    known = {row["id"] for row in httpx.get(f"{service.url}/v1/datasets?limit=200").json()["items"]}
+    assert {path.stem for path in (service.data_dir / "artifacts" / "datasets").iterdir()} == known
+
+
+def test_the_header_option_does_not_make_it_another(http: httpx.Client) -> None:
+    content = fresh_csv()
+    ids = {
+        http.post(f"/v1/datasets{query}", content=content, headers=CSV).json()["id"] for query in ("", "?header=true")
+    }
+    assert len(ids) == 1
+
+
+def test_a_lost_file_is_healed_by_sending_it_again(http: httpx.Client, service: Service, model_name: str) -> None:
+    content = fresh_csv()
+    dataset = http.post("/v1/datasets", content=content, headers=CSV).json()["id"]
+    (service.data_dir / "artifacts" / "datasets" / f"{dataset}.npy").unlink()
+    assert http.post("/v1/datasets", content=content, headers=CSV).json()["id"] == dataset
+    fit(http, model_name, data={"dataset": dataset})
+
+
+def test_a_label_that_is_missing_is_refused(http: httpx.Client) -> None:
+    dataset = http.post("/v1/datasets", content=fresh_csv(missing=True), headers=CSV).json()["id"]
+    data = {"dataset": dataset, "features": ["a"], "labels": "b"}
+    answer = http.post("/v1/fits", json=fit_document("never-made", data=data, params={}))
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in assert_problem(answer)["errors"]] == ["/data/labels"]
 
 
 def test_json_uploads_too(http: httpx.Client) -> None:

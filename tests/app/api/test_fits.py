@@ -163,6 +163,14 @@ def test_scaling_does_not_change_the_density(http: httpx.Client, model_name: str
         assert plain["result"]["metrics"][metric] == pytest.approx(scaled["result"]["metrics"][metric], rel=1e-9)
 
 
+def test_large_labels_keep_their_digits(http: httpx.Client, model_name: str) -> None:
+    lines = ["x,g", *(f"{i % 7},{1234567 + i % 2}" for i in range(20))]
+    url = f"/v1/datasets?name={model_name}"
+    http.post(url, content="\n".join(lines).encode(), headers={"Content-Type": "text/csv"}).raise_for_status()
+    job = fit(http, model_name, params={}, data={"dataset": model_name, "labels": "g"})
+    assert job["result"]["metrics"]["component_labels"] == ["1234567", "1234568"]
+
+
 def test_an_alias_arrives_with_its_version(http: httpx.Client, model_name: str) -> None:
     fit(http, model_name, alias="champion", tags={"team": "geo"}, description="eruption regimes")
     version = http.get(f"/v1/models/{model_name}/versions/champion").json()

@@ -164,6 +164,14 @@ def test_evaluate_k_means(http: httpx.Client, kmeans: str) -> None:
     assert ask(http, kmeans, "evaluate", instances=ROWS[:1].tolist())["silhouette"] is None
 
 
+def test_silhouette_of_many_rows_is_of_a_sample(http: httpx.Client, kmeans: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(10_001, 2)) * GEYSER.std(axis=0) + GEYSER.mean(axis=0)
+    found = ask(http, kmeans, "evaluate", instances=rows.tolist())
+    assert found["silhouette_rows"] == 10_000
+    whole = metrics.silhouette_score(rows, ask(http, kmeans, "predict", instances=rows.tolist())["labels"])
+    assert found["silhouette"] == pytest.approx(whole, abs=1e-3)
+
+
 def test_a_version_answers_like_its_model(http: httpx.Client, mixture: str) -> None:
     expected = http.post(f"/v1/models/{mixture}/density", json={"instances": ROWS.tolist()}).json()
     for reference in ("1", "latest"):
