@@ -234,7 +234,7 @@ def test_interrupted_fit_is_cancelled(service: Service, data: str) -> None:
 
 def test_absent_service_is_said_to_be_absent(service: Service, data: str) -> None:
     service.answers["POST", "/v1/datasets"] = httpx.ConnectError("Connection refused")
-    result = run("fit", data, "--model", "geyser", "--url", "http://127.0.0.1:9")
+    result = run("fit", data, "--model", "geyser", "--n-components", "2", "--url", "http://127.0.0.1:9")
     assert result.exit_code == 1
     assert "http://127.0.0.1:9" in result.stderr
     assert "mixtura serve" in result.stderr

@@ -2,21 +2,17 @@
 
 from pathlib import Path
 
-from starlette.testclient import TestClient
-
 from app.domain.fits import DataRef, FitRequest
 from app.domain.ids import new_id
 from app.domain.jobs import Event
-from app.main import create_app
-from app.settings import Settings
 from app.storage import jobs
 from app.storage.database import Database
 from app.storage.migrate import upgrade
+from tests.service import running
 
 
 def test_every_event_is_told_and_then_the_end(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
-    database = Database(settings.resolved_database_url)
+    database = Database(f"sqlite:///{tmp_path}/data/mixtura.db")
     upgrade(database)
     with database.write() as tx:
         job = jobs.add(tx, new_id(), "fit", FitRequest(model="m", algorithm="kmeans", data=DataRef("d")))
@@ -28,7 +24,7 @@ def test_every_event_is_told_and_then_the_end(tmp_path: Path) -> None:
         assert held is not None
         jobs.settle(tx, held, Event.CANCEL)
     database.close()
-    with TestClient(create_app(settings)) as http:
+    with running(tmp_path / "data", "--no-worker") as service, service.client() as http:
         story = http.get(f"/v1/jobs/{job.id}/events").text
     assert story.count("event: progress") == 2 * jobs.EVENTS_AT_ONCE
     assert story.rstrip().rsplit("\n\n", 1)[-1].splitlines()[1] == "event: cancelled"
