@@ -10,6 +10,8 @@ from app.storage.database import Database
 from app.storage.migrate import upgrade
 from tests.service import running
 
+PROGRESS = {"phase": "fitting", "init": 1, "n_init": 1, "iteration": 1, "max_iter": 9, "inertia": 1.0}
+
 
 def test_every_event_is_told_and_then_the_end(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/data/mixtura.db")
@@ -19,7 +21,7 @@ def test_every_event_is_told_and_then_the_end(tmp_path: Path) -> None:
         claim = jobs.claim(tx, "w", 60, 3)
         assert claim is not None
         for step in range(2 * jobs.EVENTS_AT_ONCE):
-            jobs.report(tx, claim, {"phase": "fitting", "fraction": step / 1e4})
+            jobs.report(tx, claim, {**PROGRESS, "fraction": step / 1e4})
         held = jobs.lock_held(tx, claim)
         assert held is not None
         jobs.settle(tx, held, Event.CANCEL)
