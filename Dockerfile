@@ -3,7 +3,8 @@ FROM python:3.12-slim AS builder
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_NO_PROGRESS=1 \
-    UV_PYTHON_DOWNLOADS=never
+    UV_PYTHON_DOWNLOADS=never \
+    UV_CACHE_DIR=/var/cache/uv
 
 RUN pip install --no-cache-dir --root-user-action=ignore uv==0.13.8
 
@@ -13,7 +14,7 @@ COPY pyproject.toml requirements.lock ./
 # Only what the service imports: the lock file also covers the tools of development, so it constrains what is
 # installed and does not list it. A file without a hash there, or with another one, is refused.
 # The packages' own tests are a sixth of their size.
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv venv /opt/mixtura \
  && uv pip install --python /opt/mixtura --require-hashes -r pyproject.toml -c requirements.lock \
  && find /opt/mixtura -type d -name tests -prune -exec rm -r {} + \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +105,7 @@ class Evaluation(Answer):
     mapping: Any = None
 
 
-class Verbs:
+class Verbs(ABC):
     """The verbs, over the path of a model or of one of its versions.
 
     Rows are an array (n, d), a list of lists, a list of mappings keyed by feature name, the path of a CSV
@@ -114,8 +115,8 @@ class Verbs:
     _http: Http
 
     @property
-    def _path(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _path(self) -> str: ...
 
     def predict(self, rows: Source) -> Prediction:
         """The component or cluster of each row."""
