@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.api import datasets, fits, health, jobs, models, openapi, problems, serving
+from app.api import datasets, fits, health, jobs, models, openapi, problem_pages, problems, serving
 from app.api.admission import Admission
 from app.api.context import RequestContext
 from app.api.deps import Services
@@ -69,7 +69,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.stopping = threading.Event()
-    for router in (datasets, fits, jobs, models, serving, health):
+    for router in (datasets, fits, jobs, models, serving, health, problem_pages):
         app.include_router(router.router)
     key = settings.admin_key.get_secret_value() if settings.admin_key else None
     app.add_middleware(Admission, admin_key=key)

@@ -13,7 +13,7 @@ from app.domain.errors import Unauthorized
 OPEN = frozenset({"/livez", "/readyz"})
 # Pages are opened by typing an address, which can send no bearer token: there a browser may ask for the key
 # and send it as a Basic password. They show nothing but the interface, and change nothing.
-PAGES = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs")
+PAGES = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs", "/problems/")
 
 
 class Admission:

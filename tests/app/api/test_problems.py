@@ -1,7 +1,9 @@
 """Every member of the error tree has a kind, and every kind is one of the contract's."""
 
+import httpx
 import pytest
 
+from app.api.problem_pages import EXPLANATIONS
 from app.api.problems import FAILURE_TITLES, FRAMEWORK, INTERNAL, KINDS, job_problem, kind_of
 from app.domain import errors
 from app.domain.errors import MixturaError
@@ -62,3 +64,15 @@ def test_every_failure_of_a_job_is_told(code: FailureCode) -> None:
 def test_at_most_twenty_faults_are_kept() -> None:
     faults = [errors.FieldError(f"/{i}", "no") for i in range(100)]
     assert errors.InvalidRequest("no", faults).errors == tuple(faults[:20])
+
+
+def test_every_type_is_explained_and_nothing_else() -> None:
+    assert set(EXPLANATIONS) == set(CONTRACT) | set(FailureCode)
+
+
+@pytest.mark.parametrize("slug", EXPLANATIONS)
+def test_every_type_leads_to_its_page(http: httpx.Client, slug: str) -> None:
+    page = http.get(f"/problems/{slug}")
+    assert page.headers["content-type"].startswith("text/html")
+    assert f"<h1>{slug}</h1>" in page.text
+    assert http.get(f"/problems/{slug}x").json()["type"] == "/problems/not-found"
