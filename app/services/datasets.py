@@ -160,11 +160,6 @@ class DatasetService:
             table.remove(tx, dataset.id)
         self._artifacts.delete(dataset.key)
 
-    def matrix(self, dataset: Dataset) -> NDArray[np.float64]:
-        """The stored matrix, mapped into memory."""
-        matrix: NDArray[np.float64] = np.load(self._artifacts.path(dataset.key), mmap_mode="r", allow_pickle=False)
-        return matrix
-
     def _store(self, matrix: Matrix, identity: str, sha256: str, size: int, register: Register) -> tuple[Dataset, bool]:
         """Puts the file in place, then lets `register` insert its row; a file that came to nothing is removed.
 
@@ -178,15 +173,19 @@ class DatasetService:
         key = f"datasets/{fresh}.npy"
         if known is None:
             self._write(key, matrix.X)
-        row = matrix.facts() | {"id": fresh, "key": key, "identity": identity, "sha256": sha256, "bytes": size}
         kept: str | None = None
 
         def insert(tx: Connection) -> Dataset:
-            if table.add(tx, row) and known is not None:  # it was deleted since it was found
-                self._write(key, matrix.X)
             found = table.by_identity(tx, identity)
-            assert found is not None
-            return found
+            if found is not None:
+                return found
+            if known is not None:  # it was deleted since it was found
+                self._write(key, matrix.X)
+            row = {"id": fresh, "key": key, "identity": identity, "sha256": sha256, "bytes": size}
+            table.add(tx, matrix.facts() | row)
+            added = table.by_identity(tx, identity)  # ours, or that of an equal request at the same time
+            assert added is not None
+            return added
 
         try:
             with self._database.write() as tx:
