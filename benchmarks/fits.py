@@ -43,9 +43,7 @@ def main() -> None:
                 alone.append(time.perf_counter() - began)
     ours, bare = statistics.median(served), statistics.median(alone)
     p95 = sorted(served)[int(0.95 * RUNS)]
-    print(
-        f"POST /v1/fits of {len(rows)} rows, median of {RUNS}: {ours * 1e3:.1f} ms, p95 {p95 * 1e3:.1f} ms"
-    )
+    print(f"POST /v1/fits of {len(rows)} rows, median of {RUNS}: {ours * 1e3:.1f} ms, p95 {p95 * 1e3:.1f} ms")
     print(f"the fit alone, in this process: {bare * 1e3:.1f} ms")
     print(f"ratio: {ours / bare:.1f}")
 
