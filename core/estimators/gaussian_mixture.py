@@ -27,6 +27,7 @@ from core.estimators.base import Estimator, exhaust
 from core.fit import Info, Outcome, State, fit_steps, generator_from
 from core.metrics import aic, bic
 from core.mixture import Mixture
+from core.threads import thread_map
 from core.types import Floats, Ints, MapLike
 
 
@@ -127,13 +128,14 @@ class GaussianMixture(Estimator):
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
         state: State | None = None,
-        chunk_map: MapLike = map,
+        chunk_map: MapLike = thread_map,
     ) -> Generator[Info, None, Self]:
         """The fit as a generator: one `Info` an iteration; when it is exhausted the estimator is fitted.
 
         While it is suspended `state_` is the `State` from which another call, with the same rows and parameters,
         goes on to the same bits. `labels` (n_samples,), codes 0 … n_components − 1, make the fit supervised: one
-        component a label in closed form, and one `Info`. `chunk_map` maps functions over chunks of rows.
+        component a label in closed form, and one `Info`. `chunk_map` maps functions over chunks of rows, by
+        default over threads; the result has the same bits with any other one.
         """
         rows = self._training_rows(X)
         self.check_parameters(*rows.shape)

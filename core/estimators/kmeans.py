@@ -22,6 +22,7 @@ from core.estimators.base import Estimator, exhaust
 from core.fit import Info, Outcome, State, fit_steps, generator_from
 from core.kmeans import Centroids, Lloyd
 from core.seeding import kmeans_plus_plus, random_rows
+from core.threads import thread_map
 from core.types import Floats, Ints, MapLike
 
 STARTS = ("k-means++", "random")
@@ -105,12 +106,12 @@ class KMeans(Estimator):
         sample_weight: ArrayLike | None = None,
         labels: None = None,
         state: State | None = None,
-        chunk_map: MapLike = map,
+        chunk_map: MapLike = thread_map,
     ) -> Generator[Info, None, Self]:
         """The fit as a generator: one `Info` an iteration; when it is exhausted the estimator is fitted.
 
         While it is suspended `state_` is the `State` from which another call, with the same rows and parameters,
-        goes on to the same bits. k-means takes no `labels`.
+        goes on to the same bits. `chunk_map` is that of the mixture; k-means takes no `labels`.
         """
         rows = self._training_rows(X)
         self.check_parameters(*rows.shape)

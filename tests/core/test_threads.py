@@ -1,0 +1,93 @@
+import multiprocessing
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+from core.covariance import COVARIANCES
+from core.errors import CollapsedComponent
+from core.estimators import GaussianMixture, KMeans
+from core.threads import thread_map, usable_cores
+
+
+@pytest.fixture
+def many_cores(monkeypatch):
+    monkeypatch.setattr("core.threads.usable_cores", lambda: 4)
+
+
+def test_results_come_in_order_and_threads_go(many_cores):
+    before = threading.active_count()
+    names = []
+
+    def square(i):
+        names.append(threading.current_thread().name)
+        return i * i
+
+    assert list(thread_map(square, range(50))) == [i * i for i in range(50)]
+    assert all(name.startswith("chunks") for name in names)
+    assert threading.active_count() == before
+
+
+def test_a_single_item_needs_no_thread(many_cores):
+    assert list(thread_map(lambda _: threading.current_thread(), [0])) == [threading.current_thread()]
+
+
+def test_an_error_in_a_chunk_is_the_callers(many_cores):
+    def fail(i):
+        raise CollapsedComponent(i, None, 0.0, 1e-300)
+
+    before = threading.active_count()
+    with pytest.raises(CollapsedComponent) as collapsed:
+        thread_map(fail, range(8))
+    assert collapsed.value.component == 0
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("", 8), ("3", 3), ("100", 8), ("0", 1), ("many", 8)])
+def test_the_environment_limits_the_threads(limit, expected, monkeypatch):
+    monkeypatch.setattr("core.threads.cpu_count", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert usable_cores() == expected
+
+
+ESTIMATORS = [GaussianMixture(4, covariance_type=name, random_state=0, max_iter=4, tol=0) for name in COVARIANCES]
+ESTIMATORS.append(KMeans(4, random_state=0))
+
+
+def fitted_arrays(estimator, X, **options):
+    for _ in estimator.fit_steps(X, **options):
+        pass
+    return {name: value for name, value in vars(estimator).items() if isinstance(value, np.ndarray | float)}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
+def test_fits_have_the_same_bits_with_any_number_of_threads(estimator, rng, monkeypatch):
+    X = rng.normal(size=(20_000, 6)) + np.repeat(np.eye(4, 6) * 3, 5_000, axis=0)
+    monkeypatch.setattr("core.rows.CHUNK_ROWS_MAX", 1_500)
+    plain = fitted_arrays(estimator, X, chunk_map=map)
+    for cores in (1, 2, 5):
+        monkeypatch.setattr("core.threads.usable_cores", lambda cores=cores: cores)
+        threaded = fitted_arrays(estimator, X)
+        assert threaded.keys() == plain.keys()
+        assert all(np.array_equal(threaded[name], plain[name]) for name in plain)
+
+
+def fit_in_a_child(X, answers):
+    answers.put(GaussianMixture(2, random_state=0).fit(X).lower_bound_)
+
+
+# Python warns of any fork of a process with threads, and BLAS has its own.
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_fit_goes_on_in_a_forked_child_and_from_a_pickle(rng, many_cores, monkeypatch):
+    X = rng.normal(size=(4_000, 3))
+    monkeypatch.setattr("core.rows.CHUNK_ROWS_MAX", 500)
+    estimator = GaussianMixture(2, random_state=0).fit(X)
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    child = context.Process(target=fit_in_a_child, args=(X, answers))
+    child.start()
+    assert answers.get(timeout=60) == estimator.lower_bound_
+    child.join()
+    again = pickle.loads(pickle.dumps(estimator))
+    assert again.fit(X).lower_bound_ == estimator.lower_bound_
