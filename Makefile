@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lint types bench openapi clean test-containers
+.PHONY: help demo run test check lint types bench bench-core openapi clean test-containers
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ types: .venv/.installed ## mypy, strict
 
 bench: .venv/.installed ## measure every figure that the documentation claims
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python $$script $(ARGS); done
+
+bench-core: .venv/.installed ## the numerical core beside scikit-learn (ARGS=--quick for small sizes)
+	@$(BIN)/python benchmarks/core.py $(ARGS)
 
 openapi: .venv/.installed ## write docs/openapi.json
 	@$(BIN)/python -m app.openapi
