@@ -64,11 +64,7 @@ async def job_response(
     """202 with the job, or 200 when it ended within the time that the caller would wait."""
     seconds = wait_seconds(prefer)
     if seconds is not None:
-
-        async def look(job_id: str) -> domain.Job:
-            return await run_in_threadpool(use.jobs.get, job_id)
-
-        job = await wait_for_end(job, seconds, look, lambda: is_stopping(request))
+        job = await wait_for_end(job, seconds, use.jobs.get, lambda: is_stopping(request))
     document = Job.of(job).model_dump(mode="json")
     if job.ended and seconds is not None:
         return json_response(document, 200, headers | {"Preference-Applied": f"wait={seconds}"})

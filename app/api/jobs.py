@@ -93,15 +93,11 @@ def list_jobs(request: Request, use: Use, query: Annotated[JobQuery, Query()]) -
 )
 async def get_job(request: Request, use: Use, job: JobId, prefer: Prefer) -> Response:
     """As it stands; with `Prefer: wait=N` once it has ended, or after N seconds."""
-
-    async def look(job_id: str) -> domain.Job:
-        return await run_in_threadpool(use.jobs.get, job_id)
-
-    found = await look(job)
+    found = await run_in_threadpool(use.jobs.get, job)
     seconds = wait_seconds(prefer)
     headers = {}
     if seconds is not None:
-        found = await wait_for_end(found, seconds, look, lambda: is_stopping(request))
+        found = await wait_for_end(found, seconds, use.jobs.get, lambda: is_stopping(request))
         headers["Preference-Applied"] = f"wait={seconds}"
     return json_response(Job.of(found).model_dump(mode="json"), headers=headers)
 

@@ -3,7 +3,9 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
 
 from app.domain.jobs import Job
 
@@ -17,14 +19,12 @@ def wait_seconds(prefer: str | None) -> int | None:
     return min(int(match.group(1)), LONGEST_S) if match else None
 
 
-async def wait_for_end(
-    job: Job, seconds: int, look: Callable[[str], Awaitable[Job]], stopping: Callable[[], bool]
-) -> Job:
+async def wait_for_end(job: Job, seconds: int, look: Callable[[str], Job], stopping: Callable[[], bool]) -> Job:
     """The job once it has ended, or as it stands after `seconds` or when the service stops."""
     until = time.monotonic() + seconds
     pause = 0.005
     while not job.ended and not stopping() and (left := until - time.monotonic()) > 0:
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, 0.25)
-        job = await look(job.id)
+        job = await run_in_threadpool(look, job.id)
     return job

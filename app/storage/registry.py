@@ -77,10 +77,10 @@ def add_version(tx: Connection, values: dict[str, Any]) -> None:
     tx.execute(insert(versions).values(**values, created_at=Clock()))
 
 
-def version(tx: Connection, name: str, number: int, *, lock: bool = False) -> Version | None:
+def version(tx: Connection, name: str, number: int) -> Version | None:
     """The version, or None."""
     query = select(versions).where(versions.c.model == name, versions.c.version == number)
-    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    row = tx.execute(query).one_or_none()
     return None if row is None else _version(row, pointing_at(tx, name, number))
 
 
@@ -111,10 +111,10 @@ def pointing_at(tx: Connection, name: str, number: int) -> list[str]:
     return list(tx.execute(query.order_by(aliases.c.alias)).scalars())
 
 
-def alias(tx: Connection, name: str, alias_name: str, *, lock: bool = False) -> Alias | None:
+def alias(tx: Connection, name: str, alias_name: str) -> Alias | None:
     """The alias, or None."""
     query = select(aliases).where(aliases.c.model == name, aliases.c.alias == alias_name)
-    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    row = tx.execute(query).one_or_none()
     if row is None:
         return None
     return Alias(row.model, row.alias, row.version, row.revision, moment(row.updated_at))
