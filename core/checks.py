@@ -101,7 +101,7 @@ def check_weights(name: str, value: ArrayLike, n_components: int) -> Floats:
 
 
 def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the model") -> Floats:
-    """Rows of finite float64, shape (n_samples, n_features), C-contiguous.
+    """Rows of finite floats, shape (n_samples, n_features), C-contiguous: float32 when given as such, else float64.
 
     Raises `InvalidRows`, with the place of the first fault, for anything else: sparse matrices, strings,
     ragged lists, no rows, no columns, NaN, infinity, or another number of features than `n_features`.
@@ -127,7 +127,7 @@ def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the
     if n_features is not None and array.shape[1] != n_features:
         raise InvalidRows(f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input")
     with np.errstate(over="ignore"):
-        rows = np.ascontiguousarray(array, dtype=np.float64)
+        rows: Floats = np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
     finite = np.isfinite(rows)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]

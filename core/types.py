@@ -3,7 +3,7 @@
 __all__ = ["Floats", "Ints", "MapLike"]
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-Floats = NDArray[np.float64]
+# float64, except where rows given as float32 are computed with as such.
+Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
 

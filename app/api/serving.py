@@ -29,7 +29,8 @@ from app.api.schemas.serving import (
 )
 from app.domain.errors import InvalidRequest
 from app.domain.rows import Rows, bind, refuse_missing
-from app.services.inference import Matrix, Served
+from app.services.inference import Served
+from core.types import Floats
 
 router = APIRouter(prefix="/v1/models", tags=["serving"])
 
@@ -67,7 +68,7 @@ evaluate_body: Body[EvaluateRequest] = Body(EvaluateRequest, _evaluate_place)
 Handler = Callable[[Served, Any], dict[str, Any]]
 
 
-def matrix(served: Served, rows: Rows, what: str) -> Matrix:
+def matrix(served: Served, rows: Rows, what: str) -> Floats:
     """The rows as the model's features, without gaps; raises `FeatureMismatch`, `InvalidRequest`."""
     X = bind(rows, served.feature_names)
     refuse_missing(X, rows, served.feature_names, "/instances", what)

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.domain.errors import InvalidRequest
 from core import GaussianMixture, KMeans
 from core.kmeans import Centroids
 from core.metrics import aic, bic
 from core.mixture import Mixture
+from core.types import Floats
 
-Matrix = NDArray[np.float64]
 Estimator = GaussianMixture | KMeans
 Fitted = Mixture | Centroids
 
@@ -31,17 +30,17 @@ class Algorithm:
     objective: str
     supervised: bool
     fitted: Callable[[Any], Fitted]
-    scores: Callable[[Any, Matrix, float], Matrix]
-    metrics: Callable[[Any, Matrix, float, NDArray[np.float64] | None], dict[str, Any]]
+    scores: Callable[[Any, Floats, float], Floats]
+    metrics: Callable[[Any, Floats, float, Floats | None], dict[str, Any]]
 
 
-def _mixture_scores(mixture: Mixture, Z: Matrix, log_abs_det: float) -> Matrix:
+def _mixture_scores(mixture: Mixture, Z: Floats, log_abs_det: float) -> Floats:
     # A density in original features: a change of units moves every log density by the same amount.
     return -(mixture.score_samples(Z) + log_abs_det)
 
 
 def _mixture_metrics(
-    estimator: GaussianMixture, Z: Matrix, log_abs_det: float, sample_weight: Matrix | None
+    estimator: GaussianMixture, Z: Floats, log_abs_det: float, sample_weight: Floats | None
 ) -> dict[str, Any]:
     mixture = estimator.mixture_
     log_density = mixture.score_samples(Z) + log_abs_det
@@ -64,11 +63,11 @@ def _mixture_metrics(
     }
 
 
-def _centroid_scores(centroids: Centroids, Z: Matrix, log_abs_det: float) -> Matrix:
+def _centroid_scores(centroids: Centroids, Z: Floats, log_abs_det: float) -> Floats:
     return centroids.nearest(Z)[1]
 
 
-def _kmeans_metrics(estimator: KMeans, Z: Matrix, log_abs_det: float, sample_weight: Matrix | None) -> dict[str, Any]:
+def _kmeans_metrics(estimator: KMeans, Z: Floats, log_abs_det: float, sample_weight: Floats | None) -> dict[str, Any]:
     sizes = np.bincount(estimator.labels_, minlength=estimator.centroids_.n_clusters)
     return {
         "inertia": float(estimator.inertia_),

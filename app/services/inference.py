@@ -23,8 +23,8 @@ from core.metrics import (
 )
 from core.mixture import Mixture
 from core.preprocess import pull_back
+from core.types import Floats
 
-Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 
@@ -35,7 +35,7 @@ SILHOUETTE_ROWS = 10_000
 class Flags:
     """Anomaly scores, the threshold they were held against and who is above it."""
 
-    score: Matrix
+    score: Floats
     is_anomaly: NDArray[np.bool_]
     threshold: float
 
@@ -51,7 +51,7 @@ class Served(ABC):
     def feature_names(self) -> tuple[str, ...]:
         return self.fitted.feature_names
 
-    def inward(self, X: Matrix) -> Matrix:
+    def inward(self, X: Floats) -> Floats:
         """Rows in the model's own space; raises `InvalidRequest` for rows that are beyond numbers there."""
         with np.errstate(over="ignore", invalid="ignore"):
             Z = self._preprocess.transform(X)
@@ -64,30 +64,30 @@ class Served(ABC):
         return Z
 
     @abstractmethod
-    def predict(self, X: Matrix) -> Labels: ...
+    def predict(self, X: Floats) -> Labels: ...
 
     @abstractmethod
-    def distances(self, X: Matrix) -> Matrix: ...
+    def distances(self, X: Floats) -> Floats: ...
 
     @abstractmethod
     def parameters(self) -> dict[str, Any]: ...
 
     @abstractmethod
-    def fit_measures(self, X: Matrix) -> dict[str, float | None]: ...
+    def fit_measures(self, X: Floats) -> dict[str, float | None]: ...
 
-    def predict_proba(self, X: Matrix) -> tuple[Matrix, Matrix]:
+    def predict_proba(self, X: Floats) -> tuple[Floats, Floats]:
         """Responsibilities (n, k) and their entropy over ln k, (n,)."""
         raise self._unsupported("predict_proba", "it assigns rows to clusters, without probabilities")
 
-    def log_density(self, X: Matrix) -> Matrix:
+    def log_density(self, X: Floats) -> Floats:
         """Log density (n,) in original features."""
         raise self._unsupported("density", "it has no density")
 
-    def sample(self, n_samples: int, random_state: int | None) -> tuple[Matrix, Labels]:
+    def sample(self, n_samples: int, random_state: int | None) -> tuple[Floats, Labels]:
         """Draws (n, d) in original features, and the component of each."""
         raise self._unsupported("sample", "nothing can be drawn from it")
 
-    def anomaly(self, X: Matrix, contamination: float | None, threshold: float | None) -> Flags:
+    def anomaly(self, X: Floats, contamination: float | None, threshold: float | None) -> Flags:
         """Scores against `threshold`, or against that of a contamination (by default the fit's)."""
         if threshold is None:
             wanted = self.fitted.contamination if contamination is None else contamination
@@ -96,7 +96,7 @@ class Served(ABC):
         score = scores(self.fitted.model, self.inward(X), self._preprocess.log_abs_det)
         return Flags(score, score > threshold, threshold)
 
-    def evaluate(self, X: Matrix, labels: list[int] | list[str] | None) -> dict[str, Any]:
+    def evaluate(self, X: Floats, labels: list[int] | list[str] | None) -> dict[str, Any]:
         """How well the model suits these rows; with labels, how far its groups are theirs."""
         predicted = self.predict(X)
         measures: dict[str, Any] = {"n_samples": len(X), **self.fit_measures(X)}
@@ -139,10 +139,10 @@ class ServedMixture(Served):
         super().__init__(name, version, fitted)
         self._mixture = mixture
 
-    def predict(self, X: Matrix) -> Labels:
+    def predict(self, X: Floats) -> Labels:
         return self._mixture.predict(self.inward(X))
 
-    def predict_proba(self, X: Matrix) -> tuple[Matrix, Matrix]:
+    def predict_proba(self, X: Floats) -> tuple[Floats, Floats]:
         resp = self._mixture.predict_proba(self.inward(X))
         k = self._mixture.n_components
         if k == 1:
@@ -151,17 +151,17 @@ class ServedMixture(Served):
             terms = np.where(resp > 0, resp * np.log(resp), 0.0)
         return resp, np.clip(-terms.sum(axis=1) / np.log(k), 0.0, 1.0) + 0.0  # no negative zero
 
-    def log_density(self, X: Matrix) -> Matrix:
+    def log_density(self, X: Floats) -> Floats:
         return self._mixture.score_samples(self.inward(X)) + self._preprocess.log_abs_det
 
-    def distances(self, X: Matrix) -> Matrix:
+    def distances(self, X: Floats) -> Floats:
         return self._mixture.mahalanobis(self.inward(X))
 
-    def sample(self, n_samples: int, random_state: int | None) -> tuple[Matrix, Labels]:
+    def sample(self, n_samples: int, random_state: int | None) -> tuple[Floats, Labels]:
         Z, labels = self._mixture.sample(n_samples, np.random.default_rng(random_state))
         return self._preprocess.inverse_transform(Z), labels
 
-    def fit_measures(self, X: Matrix) -> dict[str, float | None]:
+    def fit_measures(self, X: Floats) -> dict[str, float | None]:
         log_likelihood = float(self.log_density(X).sum())
         n_parameters = self._mixture.n_parameters
         return {
@@ -190,13 +190,13 @@ class ServedCentroids(Served):
         super().__init__(name, version, fitted)
         self._centroids = centroids
 
-    def predict(self, X: Matrix) -> Labels:
+    def predict(self, X: Floats) -> Labels:
         return self._centroids.predict(self.inward(X))
 
-    def distances(self, X: Matrix) -> Matrix:
+    def distances(self, X: Floats) -> Floats:
         return self._centroids.distances(self.inward(X))
 
-    def fit_measures(self, X: Matrix) -> dict[str, float | None]:
+    def fit_measures(self, X: Floats) -> dict[str, float | None]:
         inertia = float(self._centroids.inertia(self.inward(X)))
         return {"mean_log_likelihood": None, "aic": None, "bic": None, "inertia": inertia}
 
