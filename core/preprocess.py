@@ -1,9 +1,8 @@
 """Standardisation and principal components as one affine map, with its inverse and its log-determinant."""
 
-__all__ = ["AffineMap", "check_preprocess", "fit_preprocess", "pull_back"]
+__all__ = ["AffineMap", "check_preprocess", "fit_preprocess", "principal_components", "pull_back"]
 
 from dataclasses import dataclass
-from functools import reduce
 from numbers import Integral
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from core.checks import (
     check_array,
+    check_boolean,
     check_choice,
     check_integer,
     check_matrix,
@@ -18,24 +18,27 @@ from core.checks import (
     check_rows,
     check_sample_weight,
 )
-from core.covariance import Diag
 from core.errors import InvalidParameter
-from core.mixture import Mixture, Statistics, combine, statistics_of
-from core.rows import Chunk, chunk_rows, map_reduce, one_blas_thread
-from core.types import Floats
+from core.linalg import EPS
+from core.mixture import Mixture
+from core.moments import Moments, moments_of
+from core.rows import one_blas_thread
+from core.types import Floats, MapLike
 
 
 @dataclass(frozen=True)
 class AffineMap:
-    """z = R ((x − offset) / scale): offset (d,), scale (d,) positive, rotation R (p, d) with orthonormal rows.
+    """z = R ((x − offset) / scale) / units: offset (d,), positive scale (d,), R (p, d) with orthonormal rows.
 
-    No rotation stands for the identity. `explained_variance_ratio` (p,) is what each principal component keeps.
+    No rotation stands for the identity, and no `units` (p,) for ones: whitening divides by them.
+    `explained_variance_ratio` (p,) is what each principal component keeps.
     """
 
     offset: Floats
     scale: Floats
     rotation: Floats | None = None
     explained_variance_ratio: Floats | None = None
+    units: Floats | None = None
 
     def __post_init__(self) -> None:
         d = np.size(self.offset)
@@ -48,6 +51,8 @@ class AffineMap:
                 raise InvalidParameter("rotation", self.rotation, f"must have {d} columns")
             if not np.allclose(R @ R.T, np.eye(R.shape[0]), atol=1e-6):
                 raise InvalidParameter("rotation", self.rotation, "must have orthonormal rows")
+        if self.units is not None and (check_array("units", self.units, (self.n_features_out,)) <= 0).any():
+            raise InvalidParameter("units", self.units, "must be positive")
 
     @classmethod
     def identity(cls, n_features: int) -> "AffineMap":
@@ -71,26 +76,34 @@ class AffineMap:
 
     @property
     def log_abs_det(self) -> float:
-        """½ log det(A Aᵀ) for the map's matrix A = R diag(1 / scale): log |det A| when it is square.
+        """½ log det(A Aᵀ) for the map's matrix A = diag(1 / units) R diag(1 / scale): log |det A| when it is square.
 
         A density of x is that of z times exp of this; with p < d it is a density on the retained subspace.
         """
+        of_units = 0.0 if self.units is None else float(np.log(self.units).sum())
         if self.rotation is None or self.is_invertible:
-            return float(-np.log(self.scale).sum())
+            return float(-np.log(self.scale).sum()) - of_units
         triangle = np.linalg.qr((self.rotation / self.scale).T, mode="r")
-        return float(np.log(np.abs(np.diagonal(triangle))).sum())
+        return float(np.log(np.abs(np.diagonal(triangle))).sum()) - of_units
 
     def transform(self, X: ArrayLike) -> Floats:
         """z for rows X (n, d), shape (n, p)."""
-        scaled: Floats = (check_rows(X, self.n_features_in) - self.offset) / self.scale
-        return scaled if self.rotation is None else scaled @ self.rotation.T
+        rows = check_rows(X, self.n_features_in)
+        mapped: Floats = (rows - self.offset) / self.scale
+        if self.rotation is not None:
+            mapped = mapped @ self.rotation.T
+        if self.units is not None:
+            mapped /= self.units
+        return mapped.astype(rows.dtype, copy=False)
 
     def inverse_transform(self, Z: ArrayLike) -> Floats:
-        """x for rows Z (n, p), shape (n, d): offset + scale · Rᵀ z; the retained part when p < d."""
+        """x for rows Z (n, p), shape (n, d): offset + scale · Rᵀ (units · z); the retained part when p < d."""
         rows = check_rows(Z, self.n_features_out)
-        rotated = rows if self.rotation is None else rows @ self.rotation
+        rotated = rows if self.units is None else rows * self.units
+        if self.rotation is not None:
+            rotated = rotated @ self.rotation
         restored: Floats = rotated * self.scale + self.offset
-        return restored
+        return restored.astype(rows.dtype, copy=False)
 
 
 def fit_preprocess(
@@ -98,38 +111,36 @@ def fit_preprocess(
     scale: str = "none",
     pca: int | float | None = None,
     sample_weight: ArrayLike | None = None,
+    *,
+    whiten: bool = False,
+    chunk_map: MapLike = map,
 ) -> AffineMap:
     """The map that standardises (`scale="standard"`) and then projects on principal components (`pca`).
 
-    `pca` is None, a count of components, or the fraction of variance in (0, 1) that they must exceed. A feature
-    without variance keeps scale 1. The sign of a component makes its largest loading positive. Raises
-    `InvalidParameter` for `pca` above min(n, d).
+    `pca` is None, a count of components, or the fraction of variance in (0, 1) that they must exceed; `whiten` gives
+    each of them variance 1. A feature or a component without variance keeps scale 1. The sign of a component makes
+    its largest loading positive. One pass over chunks of rows. Raises `InvalidParameter` for `pca` above min(n, d).
     """
     rows = check_rows(X)
-    check_preprocess(scale, pca, *rows.shape)
+    check_preprocess(scale, pca, *rows.shape, whiten=whiten)
     weight = check_sample_weight(sample_weight, rows.shape[0])
-    if scale == "none" and pca is None:
-        return AffineMap.identity(rows.shape[1])
-    chunks = chunk_rows(rows, weight, 1)
-    offset, deviation = _moments(chunks)
-    spread = deviation if scale == "standard" else np.ones_like(offset)
     if pca is None:
-        return AffineMap(offset, spread)
-    with one_blas_thread():
-        triangle = reduce(_triangle, (_scaled(chunk, offset, spread) for chunk in chunks))
-        _, singular, loadings = np.linalg.svd(triangle, full_matrices=False)
-    total = float((singular**2).sum())
-    ratio = singular**2 / total if total > 0 else np.zeros_like(singular)
-    count = _enough(ratio, pca) if 0 < pca < 1 else int(pca)
-    loadings, ratio = loadings[:count], ratio[:count]
-    largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1)[:, None], axis=1)
-    return AffineMap(offset, spread, np.ascontiguousarray(loadings * np.where(largest < 0, -1.0, 1.0)), ratio)
+        if scale == "none":
+            return AffineMap.identity(rows.shape[1])
+        moments = moments_of(rows, weight, chunk_map=chunk_map)
+        return AffineMap(moments.mean, moments.deviations)
+    moments = moments_of(rows, weight, joint=True, chunk_map=chunk_map)
+    spread = moments.deviations if scale == "standard" else np.ones_like(moments.mean)
+    return principal_components(moments, spread, pca, whiten=whiten)
 
 
-def check_preprocess(scale: object, pca: object, n_samples: int, n_features: int) -> None:
+def check_preprocess(scale: object, pca: object, n_samples: int, n_features: int, *, whiten: object = False) -> None:
     """Refuses, before any row is read, what `fit_preprocess` would."""
     check_choice("scale", scale, ("none", "standard"))
+    check_boolean("whiten", whiten)
     if pca is None:
+        if whiten:
+            raise InvalidParameter("whiten", whiten, "is for principal components: give pca")
         return
     if isinstance(pca, Integral):
         largest = min(n_samples, n_features)
@@ -139,39 +150,36 @@ def check_preprocess(scale: object, pca: object, n_samples: int, n_features: int
         raise InvalidParameter("pca", pca, "must be a count, or a fraction of variance between 0 and 1")
 
 
+def principal_components(moments: Moments, spread: Floats, pca: int | float, *, whiten: bool = False) -> AffineMap:
+    """The map on the first principal components of rows in units of `spread` (d,), from their joint moments.
+
+    Loadings are the right singular vectors of the triangle, whose singular values σ give variances σ² / (W − 1) for
+    a total weight W (Jolliffe 2002, §3.5).
+    """
+    with one_blas_thread():
+        _, singular, loadings = np.linalg.svd(moments.root / spread, full_matrices=False)
+    largest = float(singular[0])
+    shares = np.square(singular / largest) if largest > 0 else np.zeros_like(singular)
+    ratio = shares / shares.sum() if largest > 0 else shares
+    count = _enough(ratio, pca) if 0 < pca < 1 else int(pca)
+    loadings, ratio, singular = loadings[:count], ratio[:count], singular[:count]
+    leading = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1)[:, None], axis=1)
+    rotation = np.ascontiguousarray(loadings * np.where(leading < 0, -1.0, 1.0))
+    deviations = singular / np.sqrt(moments.total - 1) if moments.total > 1 else np.zeros_like(singular)
+    units = np.where(singular > moments.root.shape[1] * EPS * largest, deviations, 1.0) if whiten else None
+    return AffineMap(moments.mean, spread, rotation, ratio, units)
+
+
 def pull_back(mixture: Mixture, map: AffineMap) -> Mixture:
-    """The mixture of x = offset + scale · Rᵀ z, where `mixture` is that of z: the same model in original features.
+    """The mixture of x = offset + scale · Rᵀ (units · z), where `mixture` is that of z: it in original features.
 
     Raises `InvalidParameter` unless the map is invertible. The structure of the covariances may widen: diag stays
     diag under scales and becomes full under a rotation.
     """
     if not map.is_invertible:
         raise InvalidParameter("map", map.rotation, "loses dimensions: there is no density of the original features")
-    covariance = mixture.covariance.mapped(map.scale, map.rotation)
-    return Mixture(mixture.weights, map.inverse_transform(mixture.means), covariance)
-
-
-def _moments(chunks: list[Chunk]) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each feature, the latter 1 where it is nothing but round-off."""
-
-    def statistics(chunk: Chunk) -> Statistics:
-        return statistics_of(Diag, chunk.X, chunk.sample_weight[:, None], 0.0)
-
-    total = map_reduce(statistics, chunks, lambda a, b: combine(Diag, a, b))
-    mean = total.means[0]
-    deviation = np.sqrt(total.scatter[0] / total.total)
-    round_off = 4 * np.finfo(np.float64).eps * np.abs(mean)
-    return mean, np.where(deviation > round_off, deviation, 1.0)
-
-
-def _scaled(chunk: Chunk, offset: Floats, spread: Floats) -> Floats:
-    scaled: Floats = (chunk.X - offset) / spread * np.sqrt(chunk.sample_weight)[:, None]
-    return scaled
-
-
-def _triangle(above: Floats, below: Floats) -> Floats:
-    """R of the QR factorisation of both stacked: the singular values of the rows without their squares."""
-    return np.linalg.qr(np.concatenate([above, below]))[1]
+    covariance = mixture.covariance if map.units is None else mixture.covariance.mapped(map.units, None)
+    return Mixture(mixture.weights, map.inverse_transform(mixture.means), covariance.mapped(map.scale, map.rotation))
 
 
 def _enough(ratio: Floats, fraction: float) -> int:

@@ -37,6 +37,8 @@ def to_bytes(fitted: FittedModel) -> bytes:
     arrays |= {"preprocess/offset": fitted.preprocess.offset, "preprocess/scale": fitted.preprocess.scale}
     if fitted.preprocess.rotation is not None:
         arrays["preprocess/rotation"] = fitted.preprocess.rotation
+    if fitted.preprocess.units is not None:
+        arrays["preprocess/units"] = fitted.preprocess.units
     arrays |= {"scores/levels": fitted.training_scores.levels, "scores/values": fitted.training_scores.values}
     header: dict[str, Any] = {
         "format": FORMAT,
@@ -62,6 +64,7 @@ def from_bytes(content: bytes) -> FittedModel:
                 offset=arrays["preprocess/offset"],
                 scale=arrays["preprocess/scale"],
                 rotation=arrays.get("preprocess/rotation"),
+                units=arrays.get("preprocess/units"),
             ),
             training_scores=ScoreQuantiles(levels=arrays["scores/levels"], values=arrays["scores/values"]),
             contamination=header["contamination"],

@@ -143,3 +143,51 @@ def test_wrong_maps_are_refused(rng):
         AffineMap(np.zeros(2), np.ones(2), np.ones((2, 2)))
     with pytest.raises(InvalidRows, match="X has 3 features"):
         AffineMap.identity(2).transform(np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("pca", [1, 3, 0.9])
+def test_whitening_is_scikit_learns(pca, rng):
+    X = correlated(rng)
+    theirs = PCA(pca, svd_solver="full", whiten=True).fit(X)
+    ours = fit_preprocess(X, pca=pca, whiten=True)
+    expected = theirs.transform(X) * np.sign((theirs.components_ * ours.rotation).sum(axis=1))
+    np.testing.assert_allclose(ours.transform(X), expected, rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(np.cov(ours.transform(X).T), np.eye(ours.n_features_out), atol=1e-9)
+    np.testing.assert_allclose(
+        ours.inverse_transform(ours.transform(X)), theirs.inverse_transform(theirs.transform(X)), rtol=1e-7, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+@pytest.mark.parametrize("pca", [2, 4])
+def test_densities_survive_whitening(name, pca, rng):
+    X = correlated(rng)
+    fitted = fit_preprocess(X, "standard", pca, whiten=True)
+    A = (fitted.transform(np.eye(4)) - fitted.transform(np.zeros((1, 4)))).T
+    assert fitted.log_abs_det == pytest.approx(np.linalg.slogdet(A @ A.T)[1] / 2, rel=1e-9)
+    if not fitted.is_invertible:
+        return
+    shape = COVARIANCES[name].shape(1, 4)
+    covariances = np.eye(4).reshape(shape) if name in ("full", "tied") else np.ones(shape)
+    mixture = Mixture.from_parameters([1.0], np.zeros((1, 4)), covariances, name)
+    expected = multivariate_normal(X.mean(axis=0), np.cov(X.T)).logpdf(X)
+    np.testing.assert_allclose(pull_back(mixture, fitted).score_samples(X), expected, rtol=1e-8)
+    np.testing.assert_allclose(mixture.score_samples(fitted.transform(X)) + fitted.log_abs_det, expected, rtol=1e-8)
+
+
+def test_a_component_without_variance_is_not_whitened_into_noise():
+    X = np.outer(np.arange(6.0), [1.0, 2.0, 0.0])
+    Z = fit_preprocess(X, pca=3, whiten=True).transform(X)
+    np.testing.assert_allclose(Z[:, 1:], 0, atol=1e-12)
+    with pytest.raises(InvalidParameter, match="give pca"):
+        fit_preprocess(X, whiten=True)
+    with pytest.raises(InvalidParameter, match="True or False"):
+        fit_preprocess(X, pca=2, whiten=1)
+
+
+def test_float32_rows_stay_float32(rng):
+    X = correlated(rng)
+    fitted = fit_preprocess(X, "standard", 3, whiten=True)
+    Z = fitted.transform(X.astype(np.float32))
+    assert Z.dtype == fitted.inverse_transform(Z).dtype == np.float32
+    np.testing.assert_allclose(Z, fitted.transform(X), atol=1e-3)
