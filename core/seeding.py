@@ -1,10 +1,20 @@
 """Where a fit starts: rows chosen as centres, and labels for the first M-step of a mixture."""
 
-__all__ = ["block_labels", "kmeans_labels", "kmeans_plus_plus", "nearest_labels", "random_resp", "random_rows"]
+__all__ = [
+    "block_labels",
+    "kmeans_labels",
+    "kmeans_plus_plus",
+    "nearest_labels",
+    "random_resp",
+    "random_rows",
+    "subsample",
+]
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from core.checks import check_integer
+from core.errors import InvalidParameter
 from core.fit import fit_steps
 from core.kmeans import Lloyd, assign, frame
 from core.rows import chunk_slices
@@ -78,21 +88,43 @@ def kmeans_labels(
     sample_weight: Floats,
     rng: np.random.Generator,
     chunk_map: MapLike = map,
+    *,
+    init_size: int | None = None,
 ) -> Ints:
-    """Labels (n,) by one run of k-means from a k-means++ start, with the defaults of `KMeans`."""
+    """Labels (n,) by one run of k-means from a k-means++ start, with the defaults of `KMeans`.
+
+    With `init_size` k-means sees that many rows alone, `subsample`; every row is then given to the nearest of the
+    centres found on them.
+    """
+    chosen = subsample(X.shape[0], n_components, init_size, rng)
+    rows, weight = X[chosen], sample_weight[chosen]
 
     def seed(generator: np.random.Generator) -> Floats:
-        rows: Floats = X[kmeans_plus_plus(X, n_components, sample_weight, generator)]
-        return rows
+        centers: Floats = rows[kmeans_plus_plus(rows, n_components, weight, generator)]
+        return centers
 
-    lloyd = Lloyd(X, sample_weight, n_components, seed, chunk_map=chunk_map)
+    lloyd = Lloyd(rows, weight, n_components, seed, chunk_map=chunk_map)
     steps = fit_steps(lloyd, rng, n_init=1, max_iter=300)
     while True:
         try:
             next(steps)
         except StopIteration as stop:
-            centers: Floats = stop.value.parameters
-            return np.concatenate([assign(chunk.X, centers)[0] for chunk in lloyd.chunks])
+            return lloyd.centroids(stop.value.parameters).predict(X)
+
+
+def subsample(n_samples: int, n_clusters: int, init_size: int | None, rng: np.random.Generator) -> Ints | slice:
+    """Indices of `init_size` rows drawn uniformly without replacement, in their order; all rows for None or enough.
+
+    The rows keep their weights: weighted statistics of the subsample estimate those of the whole. Raises
+    `InvalidParameter` for fewer rows than clusters.
+    """
+    if init_size is None:
+        return slice(None)
+    if check_integer("init_size", init_size, 1) < n_clusters:
+        raise InvalidParameter("init_size", init_size, f"must be at least the number of clusters, {n_clusters}")
+    if init_size >= n_samples:
+        return slice(None)
+    return np.sort(rng.choice(n_samples, init_size, replace=False, shuffle=False))
 
 
 def _draw(mass: Floats, count: int, rng: np.random.Generator) -> Ints:

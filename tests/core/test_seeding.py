@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import sklearn.cluster
 
-from core.seeding import block_labels, kmeans_labels, kmeans_plus_plus, nearest_labels, random_resp, random_rows
+from core.errors import InvalidParameter
+from core.seeding import (
+    block_labels,
+    kmeans_labels,
+    kmeans_plus_plus,
+    nearest_labels,
+    random_resp,
+    random_rows,
+    subsample,
+)
 
 
 def potential(X, centers):
@@ -87,3 +96,26 @@ def test_kmeans_labels_find_the_groups(rng):
     X = rng.normal(size=(150, 2)) + groups[:, None] * 20
     labels = kmeans_labels(X, 3, np.ones(150), rng)
     assert len({(a, b) for a, b in zip(groups.tolist(), labels.tolist(), strict=True)}) == 3
+
+
+@pytest.mark.parametrize("init_size", [30, 149, 150, 10_000])
+def test_kmeans_labels_of_a_subsample_find_the_groups(init_size, rng):
+    groups = np.repeat(np.arange(3), 50)
+    X = rng.normal(size=(150, 2)) + groups[:, None] * 20
+    labels = kmeans_labels(X, 3, np.ones(150), rng, init_size=init_size)
+    assert labels.shape == (150,)
+    assert len({(a, b) for a, b in zip(groups.tolist(), labels.tolist(), strict=True)}) == 3
+
+
+def test_a_subsample_is_uniform_without_repetition():
+    drawn = [subsample(20, 2, 5, np.random.default_rng(seed)) for seed in range(2000)]
+    assert all((np.diff(rows) > 0).all() for rows in drawn)
+    shares = np.bincount(np.concatenate(drawn), minlength=20) / 2000
+    np.testing.assert_allclose(shares, 0.25, atol=6 * np.sqrt(0.25 * 0.75 / 2000))
+    assert subsample(20, 2, None, np.random.default_rng(0)) == slice(None)
+
+
+@pytest.mark.parametrize("init_size", [0, 2, 2.0, True, "9"])
+def test_a_subsample_too_small_is_refused(init_size, rng):
+    with pytest.raises(InvalidParameter, match=r"init_size.*must be"):
+        kmeans_labels(np.eye(4), 3, np.ones(4), rng, init_size=init_size)
