@@ -110,7 +110,8 @@ class Covariance(ABC):
         covariances = cls.average(counts, scatter, reg_covar)
         if not np.isfinite(covariances).all():
             raise Diverged("the square of a residual is above the largest float, 1.8e308: scale the data")
-        noise = None if reg_covar > 0 else cls.average(counts, cls.spread(counts, ROUND_OFF * means), 0.0)
+        with np.errstate(over="ignore"):
+            noise = None if reg_covar > 0 else cls.average(counts, cls.spread(counts, ROUND_OFF * means), 0.0)
         return cls(covariances, cls.factor(covariances, noise), *means.shape)
 
     @classmethod
