@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from core.covariance import Covariance
 from core.errors import Diverged
+from core.expectation import Expectation
 from core.fit import Step
-from core.linalg import power_of_two
-from core.mixture import Mixture, Statistics, combine, e_step, m_step, statistics_of
-from core.rows import Chunk, chunk_rows, map_reduce
+from core.mixture import Mixture, Statistics, combine, m_step, statistics_of
+from core.rows import Chunk, map_reduce
 from core.seeding import block_labels, kmeans_labels, kmeans_plus_plus, nearest_labels, random_resp, random_rows
 from core.types import Floats, Ints, MapLike
 
@@ -44,12 +44,16 @@ class EM:
     covariance: Covariance | None = None
     initial: Mixture | None = None
     chunk_map: MapLike = map
-    chunks: list[Chunk] = field(init=False, repr=False)
+    expectation: Expectation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Only shares of the weight matter: in units of a power of two their sums neither overflow nor vanish.
-        weight = self.sample_weight / power_of_two(float(self.sample_weight.max()))
-        object.__setattr__(self, "chunks", chunk_rows(self.X, weight, self.n_components))
+        prepared = Expectation(self.X, self.sample_weight, self.n_components, self.structure, self.chunk_map)
+        object.__setattr__(self, "expectation", prepared)
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The rows, with weights in the units of the expectation."""
+        return self.expectation.chunks
 
     @property
     def sign(self) -> int:
@@ -81,12 +85,11 @@ class EM:
 
     def step(self, mixture: Mixture) -> Step[Mixture]:
         """One E-step and one M-step; the objective is the mean log-likelihood that the E-step found."""
-        structure = self.structure
-        statistics = map_reduce(partial(e_step, mixture), self.chunks, partial(combine, structure), self.chunk_map)
+        statistics = self.expectation(mixture.log_densities)
         bound = statistics.log_likelihood / statistics.total
         if not np.isfinite(bound):
             raise Diverged(f"the mean log-likelihood became {bound}")
-        return Step(m_step(structure, statistics, self.reg_covar), bound)
+        return Step(m_step(self.structure, statistics, self.reg_covar), bound)
 
     def quiet(self, step: Step[Mixture], change: float) -> bool:
         """Whether the signed gain is below `tol`.
@@ -173,7 +176,5 @@ def fit_labelled(algorithm: EM, labels: Ints) -> tuple[Mixture, float]:
         algorithm.structure, algorithm.chunks, labels, algorithm.n_components, algorithm.chunk_map
     )
     mixture = m_step(algorithm.structure, statistics, algorithm.reg_covar)
-    bound = map_reduce(
-        partial(e_step, mixture), algorithm.chunks, partial(combine, algorithm.structure), algorithm.chunk_map
-    )
+    bound = algorithm.expectation(mixture.log_densities)
     return mixture, bound.log_likelihood / bound.total

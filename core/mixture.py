@@ -4,6 +4,7 @@ __all__ = ["Mixture", "Statistics", "combine", "e_step", "log_responsibilities",
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi
 
 import numpy as np
@@ -12,13 +13,10 @@ from numpy.typing import ArrayLike
 from core.checks import check_choice, check_integer, check_matrix, check_rows, check_weights
 from core.covariance import COVARIANCES, Covariance
 from core.covariance.base import divisors
+from core.densities import LogDensities
 from core.linalg import TINY, row_norms
 from core.rows import Chunk, chunk_slices
-from core.tails import far_log_responsibilities
 from core.types import Floats, Ints
-
-# Below this log-density a difference of two of them has lost more digits than a responsibility can spare (1e-6).
-FAR = -1e10
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,14 @@ class Mixture:
     def n_parameters(self) -> int:
         """Free parameters: means, covariances, and weights but one."""
         return self.means.size + self.covariance.n_parameters + self.n_components - 1
+
+    @cached_property
+    def log_densities(self) -> LogDensities:
+        """log πₖ N(x | μₖ, Σₖ), as the E-step asks for it."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(self.weights)
+        offsets = log_weights + self.covariance.log_det - 0.5 * self.n_features * log(2 * pi)
+        return LogDensities(offsets, self.means, self.covariance)
 
     def log_prob(self, X: ArrayLike) -> Floats:
         """log N(xₙ | μₖ, Σₖ), shape (n, k); −inf where the density is below every float."""
@@ -133,26 +139,8 @@ def _mahalanobis(mixture: Mixture, X: Floats) -> Floats:
 
 
 def log_responsibilities(mixture: Mixture, X: Floats) -> tuple[Floats, Floats]:
-    """The E-step on rows already checked: log p(xₙ) (n,) and log rₙₖ (n, k) (Bishop 2006, eq. 9.23).
-
-    By log-sum-exp about each row's largest term, which is taken off first: added to the logarithm it would absorb
-    it far from the mixture, where log p(x) says nothing of the shares. Rows so far away that their terms hold no
-    digits of the differences are compared in another way, so that responsibilities are right for every finite row.
-    """
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(mixture.weights)
-    terms = _log_prob(mixture, X) + log_weights
-    top = terms.max(axis=1)
-    far = top < FAR
-    with np.errstate(under="ignore", divide="ignore", invalid="ignore"):
-        terms -= np.where(np.isfinite(top), top, 0.0)[:, None]
-        log_sums = np.log(np.exp(terms).sum(axis=1))
-        log_resp = terms - log_sums[:, None]
-        log_density = np.where(np.isfinite(top), top + log_sums, top)
-    if far.any():
-        offsets = log_weights + mixture.covariance.log_det
-        log_resp[far] = far_log_responsibilities(X[far], mixture.means, mixture.covariance, offsets)
-    return log_density, log_resp
+    """The E-step on rows already checked: log p(xₙ) (n,) and log rₙₖ (n, k) (Bishop 2006, eq. 9.23)."""
+    return mixture.log_densities.log_responsibilities(X)
 
 
 @dataclass(frozen=True)
@@ -199,13 +187,14 @@ def combine(structure: type[Covariance], a: Statistics, b: Statistics) -> Statis
     return Statistics(a.log_likelihood + b.log_likelihood, a.total + b.total, counts, means, scatter)
 
 
-def e_step(mixture: Mixture, chunk: Chunk) -> Statistics:
-    """Statistics of a chunk under the responsibilities that the mixture gives it (Bishop 2006, eq. 9.23)."""
-    log_density, log_resp = log_responsibilities(mixture, chunk.X)
+def e_step(model: Mixture | LogDensities, chunk: Chunk) -> Statistics:
+    """Statistics of a chunk under the responsibilities that the model gives it (Bishop 2006, eq. 9.23)."""
+    densities = model.log_densities if isinstance(model, Mixture) else model
+    log_density, log_resp = densities.log_responsibilities(chunk.X)
     weight = chunk.sample_weight
     with np.errstate(under="ignore"):
         resp = np.exp(log_resp) * weight[:, None]
-    return statistics_of(type(mixture.covariance), chunk.X, resp, float(weight @ log_density))
+    return statistics_of(type(densities.covariance), chunk.X, resp, float(weight @ log_density))
 
 
 def m_step(structure: type[Covariance], statistics: Statistics, reg_covar: float) -> Mixture:
