@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from threadpoolctl import (  # type: ignore[import-untyped]
     OpenBLASController,
@@ -62,7 +62,18 @@ def map_reduce(
     the chunks, as `map` and `Executor.map` do. The fold is sequential, so the result has the same bits.
     """
     with one_blas_thread():
-        return reduce(combine, chunk_map(function, chunks))
+        return reduce(combine, chunk_map(_Alone(function), chunks))
+
+
+@dataclass(frozen=True)
+class _Alone(Generic[Statistics]):
+    """A function of a chunk that holds BLAS to one thread by itself: the map may call it in another process."""
+
+    function: Callable[[Chunk], Statistics]
+
+    def __call__(self, chunk: Chunk) -> Statistics:
+        with one_blas_thread():
+            return self.function(chunk)
 
 
 class _BlasLimit:
