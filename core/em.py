@@ -1,27 +1,23 @@
 """Expectation–maximisation as an algorithm of the fitting loop, and the closed form for labelled rows."""
 
-__all__ = ["EM", "fit_labelled", "statistics_from_labels"]
+__all__ = ["EM", "fit_labelled"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.covariance import Covariance
 from core.errors import Diverged
 from core.expectation import Expectation
 from core.fit import Step
-from core.mixture import Mixture, Statistics, combine, m_step, statistics_of
-from core.rows import Chunk, map_reduce
-from core.seeding import block_labels, kmeans_labels, kmeans_plus_plus, nearest_labels, random_resp, random_rows
+from core.mixture import Mixture, m_step
+from core.rows import Chunk
+from core.starts import starting_statistics, statistics_from_labels
 from core.types import Floats, Ints, MapLike
 
 # A fall of the bound of this size relative to it is the round-off of a sum over rows.
 BOUND_ROUND_OFF = 1e-10
-
-STARTS = ("kmeans", "k-means++", "random", "random_from_data", "block")
 
 
 @dataclass(frozen=True)
@@ -66,11 +62,16 @@ class EM:
             return self.initial
         if self.weights is not None and self.means is not None and self.covariance is not None:
             return Mixture(self.weights, self.means, self.covariance)
-        if self.init_params == "random":
-            statistics = self._from_resp(random_resp(self.X.shape[0], self.n_components, rng))
-        else:
-            labels = self._labels(rng)
-            statistics = statistics_from_labels(self.structure, self.chunks, labels, self.n_components, self.chunk_map)
+        statistics = starting_statistics(
+            self.init_params,
+            self.structure,
+            self.X,
+            self.sample_weight,
+            self.chunks,
+            self.n_components,
+            rng,
+            self.chunk_map,
+        )
         if self.covariance is not None:
             # Its covariances are not needed, and where they would be singular, must not be asked for.
             counts = statistics.counts
@@ -124,46 +125,6 @@ class EM:
         k, d = arrays["means"].shape
         covariance = self.structure(arrays["covariances"], arrays["precisions_cholesky"], k, d)
         return Mixture(arrays["weights"], arrays["means"], covariance)
-
-    def _labels(self, rng: np.random.Generator) -> Ints:
-        X, weight, k = self.X, self.sample_weight, self.n_components
-        if self.init_params == "block":
-            return block_labels(X.shape[0], k)
-        if self.init_params == "kmeans":
-            return kmeans_labels(X, k, weight, rng, self.chunk_map)
-        choose = kmeans_plus_plus if self.init_params == "k-means++" else random_rows
-        return nearest_labels(X, choose(X, k, weight, rng))
-
-    def _from_resp(self, resp: Floats) -> Statistics:
-        def statistics(chunk: Chunk) -> Statistics:
-            rows = resp[chunk.start : chunk.start + chunk.X.shape[0]]
-            return statistics_of(self.structure, chunk.X, rows * chunk.sample_weight[:, None], 0.0)
-
-        total: Statistics = map_reduce(statistics, self.chunks, partial(combine, self.structure))
-        return total
-
-
-def statistics_from_labels(
-    structure: type[Covariance],
-    chunks: list[Chunk],
-    labels: Ints,
-    n_components: int,
-    chunk_map: MapLike = map,
-) -> Statistics:
-    """Statistics of rows whose component is known: responsibilities are 0 or 1."""
-    total: Statistics = map_reduce(
-        partial(_labelled_chunk, structure, labels, n_components), chunks, partial(combine, structure), chunk_map
-    )
-    return total
-
-
-def _labelled_chunk(
-    structure: type[Covariance], labels: NDArray[np.int64], n_components: int, chunk: Chunk
-) -> Statistics:
-    resp = np.zeros((chunk.X.shape[0], n_components))
-    rows = np.arange(chunk.X.shape[0])
-    resp[rows, labels[chunk.start : chunk.start + chunk.X.shape[0]]] = chunk.sample_weight
-    return statistics_of(structure, chunk.X, resp, 0.0)
 
 
 def fit_labelled(algorithm: EM, labels: Ints) -> tuple[Mixture, float]:

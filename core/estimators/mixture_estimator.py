@@ -19,10 +19,10 @@ from core.checks import (
     check_sample_weight,
 )
 from core.covariance import COVARIANCES
-from core.em import STARTS
 from core.errors import InvalidParameter
 from core.estimators.base import Estimator, exhaust
 from core.fit import Algorithm, Info, Outcome, State, fit_steps, generator_from
+from core.starts import STARTS
 from core.threads import thread_map
 from core.types import Floats, Ints, MapLike
 

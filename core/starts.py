@@ -1,0 +1,71 @@
+"""Statistics for the first M-step of a mixture, from labels of the rows or responsibilities drawn at random."""
+
+__all__ = ["STARTS", "starting_statistics", "statistics_from_labels"]
+
+from functools import partial
+
+import numpy as np
+
+from core.covariance import Covariance
+from core.mixture import Statistics, combine, statistics_of
+from core.rows import Chunk, map_reduce
+from core.seeding import block_labels, kmeans_labels, kmeans_plus_plus, nearest_labels, random_resp, random_rows
+from core.types import Floats, Ints, MapLike
+
+STARTS = ("kmeans", "k-means++", "random", "random_from_data", "block")
+
+
+def starting_statistics(
+    init_params: str,
+    structure: type[Covariance],
+    X: Floats,
+    sample_weight: Floats,
+    chunks: list[Chunk],
+    n_components: int,
+    rng: np.random.Generator,
+    chunk_map: MapLike = map,
+) -> Statistics:
+    """Statistics of the rows under the responsibilities of a start, one of `STARTS`.
+
+    `chunks` are those of X (n, d), with weights in whatever unit the statistics shall count in.
+    """
+    if init_params == "random":
+        resp = random_resp(X.shape[0], n_components, rng)
+        drawn: Statistics = map_reduce(
+            partial(_under_resp, structure, resp), chunks, partial(combine, structure), chunk_map
+        )
+        return drawn
+    if init_params == "block":
+        labels = block_labels(X.shape[0], n_components)
+    elif init_params == "kmeans":
+        labels = kmeans_labels(X, n_components, sample_weight, rng, chunk_map)
+    else:
+        choose = kmeans_plus_plus if init_params == "k-means++" else random_rows
+        labels = nearest_labels(X, choose(X, n_components, sample_weight, rng))
+    return statistics_from_labels(structure, chunks, labels, n_components, chunk_map)
+
+
+def statistics_from_labels(
+    structure: type[Covariance],
+    chunks: list[Chunk],
+    labels: Ints,
+    n_components: int,
+    chunk_map: MapLike = map,
+) -> Statistics:
+    """Statistics of rows whose component is known: responsibilities are 0 or 1."""
+    total: Statistics = map_reduce(
+        partial(_under_labels, structure, labels, n_components), chunks, partial(combine, structure), chunk_map
+    )
+    return total
+
+
+def _under_resp(structure: type[Covariance], resp: Floats, chunk: Chunk) -> Statistics:
+    rows = resp[chunk.start : chunk.start + chunk.X.shape[0]]
+    return statistics_of(structure, chunk.X, rows * chunk.sample_weight[:, None], 0.0)
+
+
+def _under_labels(structure: type[Covariance], labels: Ints, n_components: int, chunk: Chunk) -> Statistics:
+    resp = np.zeros((chunk.X.shape[0], n_components))
+    rows = np.arange(chunk.X.shape[0])
+    resp[rows, labels[chunk.start : chunk.start + chunk.X.shape[0]]] = chunk.sample_weight
+    return statistics_of(structure, chunk.X, resp, 0.0)
