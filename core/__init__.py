@@ -8,6 +8,7 @@ __all__ = [
     "Diverged",
     "FitFailure",
     "GaussianMixture",
+    "History",
     "Info",
     "InvalidParameter",
     "InvalidRows",
@@ -31,7 +32,7 @@ from core.errors import (
     NotFittedError,
 )
 from core.estimators import GaussianMixture, KMeans
-from core.fit import Info, State
+from core.fit import History, Info, State
 from core.kmeans import Centroids
 from core.mixture import Mixture
 from core.preprocess import AffineMap, fit_preprocess, pull_back

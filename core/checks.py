@@ -17,16 +17,17 @@ __all__ = [
 from collections.abc import Iterable
 from math import isfinite
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from core.errors import InvalidCell, InvalidParameter, InvalidRows
 from core.types import Floats, Ints
 
-# The tolerance within which weights must sum to one, and a given matrix be symmetric.
-SUM_TOLERANCE = 1e-8
+# Weights must sum to one within this: what survives a decimal file, or a float32.
+SUM_TOLERANCE, SUM_TOLERANCE_FLOAT32 = 1e-8, 1e-6
 
 
 def check_integer(name: str, value: object, minimum: int) -> int:
@@ -95,8 +96,9 @@ def check_weights(name: str, value: ArrayLike, n_components: int) -> Floats:
             name, value, f"must be at least 0, and is {weights[component]:g} for component {component}"
         )
     total = float(weights.sum())
-    if abs(total - 1) > SUM_TOLERANCE:
-        raise InvalidParameter(name, value, f"must sum to 1 within {SUM_TOLERANCE:g}, not to {total!r}")
+    tolerance = SUM_TOLERANCE_FLOAT32 if np.asarray(value).dtype == np.float32 else SUM_TOLERANCE
+    if abs(total - 1) > tolerance:
+        raise InvalidParameter(name, value, f"must sum to 1 within {tolerance:g}, not to {total!r}")
     return weights
 
 
@@ -106,12 +108,7 @@ def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the
     Raises `InvalidRows`, with the place of the first fault, for anything else: sparse matrices, strings,
     ragged lists, no rows, no columns, NaN, infinity, or another number of features than `n_features`.
     """
-    if sparse.issparse(X):
-        raise InvalidRows("sparse input is not supported: pass X.toarray()")
-    try:
-        array = np.asarray(X)
-    except ValueError as error:
-        raise InvalidRows("rows are ragged: every row needs the same number of values") from error
+    array = X if type(X) is np.ndarray else _array(X)
     if array.dtype.kind == "c":
         raise InvalidRows(f"Complex data not supported: rows must be real numbers, not {array.dtype}")
     if array.dtype.kind not in "iufO":
@@ -126,14 +123,30 @@ def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the
         raise InvalidRows(f"found 0 feature(s) (shape={array.shape}) while a minimum of 1 is required of rows")
     if n_features is not None and array.shape[1] != n_features:
         raise InvalidRows(f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         rows: Floats = np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
+        # A finite sum has finite terms; one that is not may have overflowed, and then each of them is asked.
+        total = np.add.reduce(rows, axis=None)
+    if not isfinite(total):
+        _check_finite(rows)
+    return rows
+
+
+def _array(X: ArrayLike) -> NDArray[Any]:
+    if sparse.issparse(X):
+        raise InvalidRows("sparse input is not supported: pass X.toarray()")
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise InvalidRows("rows are ragged: every row needs the same number of values") from error
+
+
+def _check_finite(rows: Floats) -> None:
     finite = np.isfinite(rows)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         kind = "NaN" if np.isnan(rows[row, column]) else "an infinite value"
         raise InvalidRows(f"X contains {kind}", int(row), int(column))
-    return rows
 
 
 def _numbers(array: np.ndarray[tuple[int, ...], np.dtype[np.object_]]) -> Floats:

@@ -11,7 +11,7 @@ from core.covariance import Covariance
 from core.errors import Diverged
 from core.expectation import Expectation
 from core.fit import Step
-from core.mixture import Mixture, m_step
+from core.mixture import Mixture, Statistics, m_step
 from core.rows import Chunk
 from core.starts import starting_statistics, statistics_from_labels
 from core.types import Floats, Ints, MapLike
@@ -25,7 +25,8 @@ class EM:
     """EM for Gaussian mixtures (Dempster, Laird & Rubin 1977; Bishop 2006, §9.2.2).
 
     `start` estimates a mixture from labels or random responsibilities, then puts the given `weights`, `means` and
-    `covariance` in the place of the estimated ones; an `initial` mixture replaces it all.
+    `covariance` in the place of the estimated ones; an `initial` mixture replaces it all. With `init_size` the
+    starts "kmeans" and "k-means++" see that many rows alone.
     """
 
     X: Floats
@@ -40,6 +41,7 @@ class EM:
     covariance: Covariance | None = None
     initial: Mixture | None = None
     chunk_map: MapLike = map
+    init_size: int | None = None
     expectation: Expectation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +73,7 @@ class EM:
             self.n_components,
             rng,
             self.chunk_map,
+            self.init_size,
         )
         if self.covariance is not None:
             # Its covariances are not needed, and where they would be singular, must not be asked for.
@@ -86,11 +89,20 @@ class EM:
 
     def step(self, mixture: Mixture) -> Step[Mixture]:
         """One E-step and one M-step; the objective is the mean log-likelihood that the E-step found."""
+        statistics = self.statistics(mixture)
+        return Step(self.update(statistics), statistics.log_likelihood / statistics.total)
+
+    def statistics(self, mixture: Mixture) -> Statistics:
+        """The E-step of all rows."""
         statistics = self.expectation(mixture.log_densities)
         bound = statistics.log_likelihood / statistics.total
         if not np.isfinite(bound):
             raise Diverged(f"the mean log-likelihood became {bound}")
-        return Step(m_step(self.structure, statistics, self.reg_covar), bound)
+        return statistics
+
+    def update(self, statistics: Statistics) -> Mixture:
+        """The M-step."""
+        return m_step(self.structure, statistics, self.reg_covar)
 
     def quiet(self, step: Step[Mixture], change: float) -> bool:
         """Whether the signed gain is below `tol`.

@@ -1,22 +1,21 @@
 """The loop that every iterative fit runs in: restarts, convergence, best-of, failure, resume."""
 
-__all__ = ["Algorithm", "Info", "Outcome", "State", "Step", "fit_steps", "generator_from"]
+__all__ = ["Algorithm", "History", "Info", "Outcome", "State", "Step", "fit_steps", "generator_from"]
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.checks import check_random_state
 from core.errors import Diverged, FitFailure
 from core.rows import one_blas_thread
+from core.state import History, Packed, State, bits_of, set_bits, stacked
 from core.types import Floats
 
 Parameters = TypeVar("Parameters")
-
-MASK = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,13 @@ class Algorithm(Protocol[Parameters]):
 
 @dataclass(frozen=True)
 class Outcome(Generic[Parameters]):
-    """A finished run: its parameters, final objective, the objective an iteration, and whether it converged."""
+    """A finished run: its parameters, final objective, the objective an iteration, whether it converged, its past."""
 
     parameters: Parameters
     objective: float
     trajectory: Floats
     converged: bool
+    history: History
 
     @property
     def n_iter(self) -> int:
@@ -92,66 +92,14 @@ class Outcome(Generic[Parameters]):
 
 
 @dataclass(frozen=True)
-class State:
-    """All that the rest of a fit depends on, after an iteration: integers and arrays only.
+class _Run(Generic[Parameters]):
+    """A finished run: `init` (1-based) is which, `passed` its parameters after each iteration when recorded."""
 
-    `rng` (6,) uint64 is the generator's state; `init` the current run (1-based), `quiet` its successive quiet
-    iterations, `parameters` and `trajectory` its own; `best`… those of the best finished run, if there is one.
-    """
-
-    rng: NDArray[np.uint64]
     init: int
-    quiet: int
-    parameters: Mapping[str, Floats]
-    trajectory: Floats
-    best: Mapping[str, Floats] | None = None
-    best_objective: float = float("nan")
-    best_trajectory: Floats | None = None
-    best_converged: bool = False
-
-    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The state as named arrays, to be stored anywhere."""
-        arrays: dict[str, NDArray[np.generic]] = {
-            "rng": self.rng,
-            "counters": np.array([self.init, self.quiet, self.best_converged], dtype=np.int64),
-            "trajectory": self.trajectory,
-        }
-        arrays |= {f"current.{name}": array for name, array in self.parameters.items()}
-        if self.best is not None and self.best_trajectory is not None:
-            arrays |= {f"best.{name}": array for name, array in self.best.items()}
-            arrays["best_trajectory"] = self.best_trajectory
-            arrays["best_objective"] = np.array([self.best_objective])
-        return arrays
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> "State":
-        """The inverse of `to_arrays`."""
-        parts: dict[str, dict[str, Floats]] = {"current": {}, "best": {}}
-        for name, array in arrays.items():
-            part, dot, rest = name.partition(".")
-            if dot:
-                parts[part][rest] = np.asarray(array, dtype=np.float64)
-        init, quiet, best_converged = (int(value) for value in np.asarray(arrays["counters"], dtype=np.int64))
-        state = cls(
-            rng=np.asarray(arrays["rng"], dtype=np.uint64),
-            init=init,
-            quiet=quiet,
-            parameters=parts["current"],
-            trajectory=np.asarray(arrays["trajectory"], dtype=np.float64),
-        )
-        if not parts["best"]:
-            return state
-        return cls(
-            state.rng,
-            state.init,
-            state.quiet,
-            state.parameters,
-            state.trajectory,
-            parts["best"],
-            float(np.asarray(arrays["best_objective"], dtype=np.float64)[0]),
-            np.asarray(arrays["best_trajectory"], dtype=np.float64),
-            bool(best_converged),
-        )
+    parameters: Parameters
+    objective: float
+    converged: bool
+    passed: tuple[Packed, ...]
 
 
 def fit_steps(
@@ -162,44 +110,56 @@ def fit_steps(
     max_iter: int,
     patience: int = 1,
     state: State | None = None,
+    record: bool = False,
+    previous: float | None = None,
 ) -> Generator[tuple[State, Info], None, Outcome[Parameters]]:
     """Runs an algorithm `n_init` times and returns the best run, yielding after every iteration.
 
     A run ends after `patience` successive quiet iterations or `max_iter` of them. A run that fails gives way to
     the next; when none succeeds, the last failure is raised, with its run and iteration. Given a `state` (and a
-    generator of the kind of `generator_from`), goes on after it, to the very bits of an uninterrupted fit.
+    generator of the kind of `generator_from`), goes on after it, to the very bits of an uninterrupted fit. With
+    `record` the parameters after each iteration are kept. `previous` is the objective with which the first iteration
+    of a run is compared: that of a fit which this one goes on from.
     """
-    best: Outcome[Parameters] | None = None
+    none_before = -algorithm.sign * np.inf
+    best: _Run[Parameters] | None = None
     failure: FitFailure | None = None
-    first = 1
+    finished: list[Floats] = []
     if state is not None:
-        first = state.init
-        _set_bits(rng, state.rng)
-        if state.best is not None and state.best_trajectory is not None:
+        set_bits(rng, state.rng)
+        finished = list(state.trajectories[:-1])
+        if state.best is not None:
             parameters = algorithm.unpack(state.best)
-            best = Outcome(parameters, state.best_objective, state.best_trajectory, state.best_converged)
-    for init in range(first, n_init + 1):
+            best = _Run(state.best_init, parameters, state.best_objective, state.best_converged, state.best_passed)
+    for init in range(len(finished) + 1, n_init + 1):
         trajectory: list[float] = []
+        passed: tuple[Packed, ...] = ()
         quiet = 0
         try:
-            if state is not None and init == first:
+            if state is not None and init == state.init:
                 parameters, quiet = algorithm.unpack(state.parameters), state.quiet
-                trajectory = [float(value) for value in state.trajectory]
+                trajectory, passed = state.trajectories[-1].tolist(), state.passed
             else:
                 with one_blas_thread():
                     parameters = algorithm.start(rng)
+            # Only a start draws: during a run the generator stands still.
+            bits = bits_of(rng)
             while quiet < patience and len(trajectory) < max_iter:
                 with one_blas_thread():
                     step = algorithm.step(parameters)
                 parameters = step.parameters
-                previous = trajectory[-1] if trajectory else -algorithm.sign * np.inf
-                change = step.objective - previous
-                if not np.isfinite(step.objective):
+                before = trajectory[-1] if trajectory else (none_before if previous is None else previous)
+                change = step.objective - before
+                if not isfinite(step.objective):
                     raise Diverged(f"the objective became {step.objective}")
                 trajectory.append(step.objective)
                 quiet = quiet + 1 if algorithm.quiet(step, change) else 0
+                packed = algorithm.pack(parameters)
+                if record:
+                    passed = (*passed, packed)
+                trajectories = (*finished, np.array(trajectory))
                 yield (
-                    _state(algorithm, rng, init, quiet, parameters, trajectory, best),
+                    _state(algorithm, State(bits, quiet, packed, trajectories, passed=passed), best),
                     Info(
                         init,
                         n_init,
@@ -212,41 +172,30 @@ def fit_steps(
                     ),
                 )
             with one_blas_thread():
-                objective = algorithm.finish(parameters, trajectory[-1] if trajectory else -algorithm.sign * np.inf)
+                objective = algorithm.finish(parameters, trajectory[-1] if trajectory else none_before)
+            if best is None or algorithm.sign * (objective - best.objective) > 0:
+                best = _Run(init, parameters, objective, quiet >= patience, passed)
         except FitFailure as error:
             error.init, error.iteration = init, len(trajectory) + 1
             failure = error
-            continue
-        if best is None or algorithm.sign * (objective - best.objective) > 0:
-            best = Outcome(parameters, objective, np.array(trajectory), quiet >= patience)
-    if best is not None:
-        return best
-    assert failure is not None  # n_init is at least 1: a run either became the best, or failed
-    raise failure
-
-
-def _state(
-    algorithm: Algorithm[Parameters],
-    rng: np.random.Generator,
-    init: int,
-    quiet: int,
-    parameters: Parameters,
-    trajectory: list[float],
-    best: Outcome[Parameters] | None,
-) -> State:
-    current = algorithm.pack(parameters)
+        finished.append(np.array(trajectory))
     if best is None:
-        return State(_bits(rng), init, quiet, current, np.array(trajectory))
-    return State(
-        _bits(rng),
-        init,
-        quiet,
+        assert failure is not None  # n_init is at least 1: a run either became the best, or failed
+        raise failure
+    history = History(tuple(finished), best.init - 1, stacked(best.passed))
+    return Outcome(best.parameters, best.objective, finished[best.init - 1], best.converged, history)
+
+
+def _state(algorithm: Algorithm[Parameters], current: State, best: _Run[Parameters] | None) -> State:
+    if best is None:
+        return current
+    return replace(
         current,
-        np.array(trajectory),
-        algorithm.pack(best.parameters),
-        best.objective,
-        best.trajectory,
-        best.converged,
+        best=algorithm.pack(best.parameters),
+        best_init=best.init,
+        best_objective=best.objective,
+        best_converged=best.converged,
+        best_passed=best.passed,
     )
 
 
@@ -266,20 +215,3 @@ def generator_from(random_state: object) -> np.random.Generator:
     if random_state is None:
         return np.random.Generator(np.random.PCG64())
     return np.random.Generator(np.random.PCG64(cast(int, random_state)))
-
-
-def _bits(rng: np.random.Generator) -> NDArray[np.uint64]:
-    state = rng.bit_generator.state
-    inner = state["state"]
-    words = [inner["state"] & MASK, inner["state"] >> 64, inner["inc"] & MASK, inner["inc"] >> 64]
-    return np.array([*words, state["has_uint32"], state["uinteger"]], dtype=np.uint64)
-
-
-def _set_bits(rng: np.random.Generator, bits: NDArray[np.uint64]) -> None:
-    low, high, inc_low, inc_high, has_uint32, uinteger = (int(word) for word in bits)
-    rng.bit_generator.state = {
-        "bit_generator": "PCG64",
-        "state": {"state": low | high << 64, "inc": inc_low | inc_high << 64},
-        "has_uint32": has_uint32,
-        "uinteger": uinteger,
-    }

@@ -9,7 +9,15 @@ import numpy as np
 from core.covariance import Covariance
 from core.mixture import Statistics, combine, statistics_of
 from core.rows import Chunk, map_reduce
-from core.seeding import block_labels, kmeans_labels, kmeans_plus_plus, nearest_labels, random_resp, random_rows
+from core.seeding import (
+    block_labels,
+    kmeans_labels,
+    kmeans_plus_plus,
+    nearest_labels,
+    random_resp,
+    random_rows,
+    subsample,
+)
 from core.types import Floats, Ints, MapLike
 
 STARTS = ("kmeans", "k-means++", "random", "random_from_data", "block")
@@ -24,10 +32,12 @@ def starting_statistics(
     n_components: int,
     rng: np.random.Generator,
     chunk_map: MapLike = map,
+    init_size: int | None = None,
 ) -> Statistics:
     """Statistics of the rows under the responsibilities of a start, one of `STARTS`.
 
-    `chunks` are those of X (n, d), with weights in whatever unit the statistics shall count in.
+    `chunks` are those of X (n, d), with weights in whatever unit the statistics shall count in. With `init_size` the
+    centres of "kmeans" and "k-means++" are found on so many rows alone.
     """
     if init_params == "random":
         resp = random_resp(X.shape[0], n_components, rng)
@@ -38,10 +48,13 @@ def starting_statistics(
     if init_params == "block":
         labels = block_labels(X.shape[0], n_components)
     elif init_params == "kmeans":
-        labels = kmeans_labels(X, n_components, sample_weight, rng, chunk_map)
+        labels = kmeans_labels(X, n_components, sample_weight, rng, chunk_map, init_size=init_size)
+    elif init_params == "k-means++":
+        some = subsample(X.shape[0], n_components, init_size, rng)
+        chosen = kmeans_plus_plus(X[some], n_components, sample_weight[some], rng)
+        labels = nearest_labels(X, np.arange(X.shape[0])[some][chosen])
     else:
-        choose = kmeans_plus_plus if init_params == "k-means++" else random_rows
-        labels = nearest_labels(X, choose(X, n_components, sample_weight, rng))
+        labels = nearest_labels(X, random_rows(X, n_components, sample_weight, rng))
     return statistics_from_labels(structure, chunks, labels, n_components, chunk_map)
 
 

@@ -64,6 +64,11 @@ class Covariance(ABC):
     def average(cls, counts: Floats, scatter: Floats, reg_covar: float) -> Floats:
         """Covariances from scatter, `reg_covar` added to the diagonal (Bishop 2006, eq. 9.25)."""
 
+    @staticmethod
+    @abstractmethod
+    def scattered(counts: Floats, covariances: Floats) -> Floats:
+        """The scatter of which these covariances are the `average`, without regularisation."""
+
     @classmethod
     @abstractmethod
     def factor(cls, covariances: Floats, noise: Floats | None = None) -> Floats:

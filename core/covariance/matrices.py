@@ -77,6 +77,11 @@ class Full(Matrices):
         covariances[:, diagonal, diagonal] += reg_covar
         return covariances
 
+    @staticmethod
+    def scattered(counts: Floats, covariances: Floats) -> Floats:
+        products: Floats = covariances * counts[:, None, None]
+        return products
+
     @classmethod
     def factor(cls, covariances: Floats, noise: Floats | None = None) -> Floats:
         floors = _floors(covariances, noise)
@@ -150,6 +155,11 @@ class Tied(Matrices):
         diagonal = np.arange(covariance.shape[0])
         covariance[diagonal, diagonal] += reg_covar
         return covariance
+
+    @staticmethod
+    def scattered(counts: Floats, covariances: Floats) -> Floats:
+        products: Floats = covariances * counts.sum()
+        return products
 
     @classmethod
     def factor(cls, covariances: Floats, noise: Floats | None = None) -> Floats:

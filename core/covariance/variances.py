@@ -72,6 +72,11 @@ class Diag(Variances):
         variances: Floats = scatter / divisors(counts)[:, None] + reg_covar
         return variances
 
+    @staticmethod
+    def scattered(counts: Floats, covariances: Floats) -> Floats:
+        squares: Floats = covariances * counts[:, None]
+        return squares
+
     @property
     def log_det(self) -> Floats:
         sums: Floats = np.log(self.precisions_cholesky).sum(axis=1)
@@ -113,6 +118,11 @@ class Spherical(Variances):
     def average(cls, counts: Floats, scatter: Floats, reg_covar: float) -> Floats:
         variances: Floats = scatter / divisors(counts) + reg_covar
         return variances
+
+    @staticmethod
+    def scattered(counts: Floats, covariances: Floats) -> Floats:
+        squares: Floats = covariances * counts
+        return squares
 
     @property
     def log_det(self) -> Floats:

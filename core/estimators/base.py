@@ -1,22 +1,26 @@
 """What scikit-learn expects of any estimator: parameters by name, tags, and a word when it is not fitted."""
 
-__all__ = ["Estimator", "exhaust"]
+__all__ = ["Estimator", "also_theirs", "exhaust", "feature_names"]
 
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from functools import cache
 from inspect import signature
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.checks import check_rows
+from core import errors
+from core.checks import check_choice, check_rows
 from core.errors import ConvergenceWarning, InvalidParameter, InvalidRows, NotFittedError
+from core.estimators.containers import CONTAINERS, contained, wanted_globally
 from core.fit import Info, State
 from core.types import Floats, Ints
 
+Raised = TypeVar("Raised", bound=Exception)
 Returned = TypeVar("Returned")
 
 
@@ -37,9 +41,37 @@ class Estimator(ABC):
     def predict(self, X: ArrayLike) -> Ints:
         """The group of each row, shape (n,)."""
 
+    @property
     @abstractmethod
+    def _n_features_out(self) -> int:
+        """k, the number of groups, once fitted."""
+
+    @abstractmethod
+    def _distances(self, rows: Floats) -> Floats:
+        """Distances (n, k) of rows already checked to the groups."""
+
     def transform(self, X: ArrayLike) -> Floats:
-        """Distances of each row to the groups, shape (n, k)."""
+        """Distances of each row to the groups, shape (n, k); a data frame when `set_output` asked for one."""
+        rows = self._rows(X)
+        distances = self._distances(rows).astype(rows.dtype, copy=False)
+        chosen = self.__dict__.get("_sklearn_output_config", {}).get("transform") or wanted_globally()
+        if chosen == "default":
+            return distances
+        framed: Floats = contained(distances, self.get_feature_names_out(), X, chosen)
+        return framed
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """What `transform` returns: "default" (an array), "pandas" or "polars"; None leaves it as it is."""
+        if transform is not None:
+            # Under this name scikit-learn's `clone` takes it along.
+            self._sklearn_output_config = {"transform": check_choice("transform", transform, CONTAINERS)}
+        return self
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Names of the columns of `transform`, shape (k,): the class's name in small letters, and a number."""
+        self._check_fitted()
+        prefix = type(self).__name__.lower()
+        return np.array([f"{prefix}{group}" for group in range(self._n_features_out)], dtype=object)
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Ints:
         """`fit`, then `predict` of the same rows."""
@@ -79,17 +111,18 @@ class Estimator(ABC):
         return utils.Tags(
             estimator_type=self.kind,
             target_tags=utils.TargetTags(required=False),
-            transformer_tags=utils.TransformerTags(preserves_dtype=[]),
+            transformer_tags=utils.TransformerTags(preserves_dtype=["float64", "float32"]),
         )
 
-    def _training_rows(self, X: ArrayLike) -> Floats:
-        """Rows to be fitted to, whose columns' names are kept when they have any."""
-        rows = check_rows(X)
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")
+
+    def _learn_features(self, n_features: int, names: NDArray[np.object_] | None) -> None:
+        """Keeps the number of columns that a fit has seen, and their names when they had any."""
+        self.n_features_in_ = n_features
         self.__dict__.pop("feature_names_in_", None)
-        names = feature_names(X)
         if names is not None:
             self.feature_names_in_ = names
-        return rows
 
     def _rows(self, X: ArrayLike) -> Floats:
         """Rows for a fitted estimator; `NotFittedError` before `fit`."""
@@ -105,12 +138,11 @@ class Estimator(ABC):
         return rows
 
     def _check_fitted(self) -> None:
-        if hasattr(self, "n_features_in_"):
-            return
-        theirs = sys.modules.get("sklearn.exceptions")
-        # Where scikit-learn is in use, its tools must be able to catch ours by their own name.
-        kind = NotFittedError if theirs is None else type("NotFittedError", (NotFittedError, theirs.NotFittedError), {})
-        raise kind(f"this {type(self).__name__} is not fitted yet: call fit first")
+        if not self.__sklearn_is_fitted__():
+            raise also_theirs(NotFittedError)(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments "
+                "before using this estimator."
+            )
 
     def _watched(
         self,
@@ -128,7 +160,25 @@ class Estimator(ABC):
             yield told(info)
 
     def _warn(self, sentence: str) -> None:
-        warn(sentence, ConvergenceWarning, stacklevel=3)
+        warn(sentence, also_theirs(ConvergenceWarning), stacklevel=3)
+
+
+def also_theirs(ours: type[Raised]) -> type[Raised]:
+    """An error or warning of ours that is scikit-learn's of the same name, too, where that package is in use.
+
+    Its tools, and its users' filters and handlers, know theirs by that name alone.
+    """
+    if "sklearn.exceptions" not in sys.modules:
+        return ours
+    return cast(type[Raised], _joined(ours.__name__))
+
+
+@cache
+def _joined(name: str) -> type[Exception]:
+    ours: type[Exception] = getattr(errors, name)
+    theirs: type[Exception] = getattr(sys.modules["sklearn.exceptions"], name)
+    # Pickled as ours: a class made here cannot be found by its name.
+    return type(name, (ours, theirs), {"__reduce__": lambda error: (ours, error.args)})
 
 
 def feature_names(X: object) -> NDArray[np.object_] | None:

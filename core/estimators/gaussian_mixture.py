@@ -4,7 +4,7 @@ __all__ = ["GaussianMixture"]
 
 from collections.abc import Generator
 from math import inf
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,26 +12,34 @@ from numpy.typing import ArrayLike
 from core.checks import check_array, check_weights
 from core.covariance import COVARIANCES
 from core.em import EM, fit_labelled
-from core.estimators.mixture_estimator import MixtureEstimator
-from core.fit import Algorithm, Info, Outcome
+from core.estimators.mixture_estimator import MixtureAlgorithm, MixtureEstimator, Names
+from core.fit import History, Info, Outcome
 from core.metrics import aic, bic
 from core.mixture import Mixture
+from core.stepwise import RunningStatistics, statistics_of_mixture
 from core.types import Floats, Ints, MapLike
 
 
 class GaussianMixture(MixtureEstimator[Mixture]):
     """Gaussian mixture by EM, with scikit-learn's parameters, defaults and fitted attributes.
 
-    Beyond them: `sample_weight` and `labels` in the fit; `patience`, the number of successive gains below `tol`
-    that end a run; `init_params="block"`, consecutive equal blocks of rows; `fit_steps`, the fit as a generator;
-    `transform`, Mahalanobis distances. After a fit `mixture_` holds the model itself.
+    Beyond them:
+
+    - `sample_weight` and `labels` in the fit; `fit_steps`, the fit as a generator; `partial_fit`, stepwise EM;
+      `from_parameters`; `transform`, Mahalanobis distances.
+    - `init_params="block"`: the start gives consecutive equal blocks of rows to the components.
+    - `patience`: the number of successive gains below `tol` that end a run.
+    - `init_size`: how many rows, drawn uniformly by `random_state`, the starts "kmeans" and "k-means++" see. None is
+      all of them; "auto" is all up to 20 000, or 200 a component when that is more, and so many of a larger number.
+    - `history`: "objectives", or "parameters" to keep those of the best run after each iteration, too.
+    - `step_decay` in (½, 1] and `step_offset` ≥ 0: the step γₜ = (t + offset)^−decay of `partial_fit`. Decay 1 and
+      offset 0 give every batch the same part; less forgets sooner.
+
+    Fitted attributes have the dtype of the training rows; they are read-only views of `mixture_`, the model itself,
+    which is in float64. `history_` is a `History`; after `partial_fit` there are `n_steps_` and `statistics_` instead
+    of what a whole fit leaves.
     """
 
-    weights_: Floats
-    means_: Floats
-    covariances_: Floats
-    precisions_: Floats
-    precisions_cholesky_: Floats
     mixture_: Mixture
 
     def __init__(
@@ -52,6 +60,10 @@ class GaussianMixture(MixtureEstimator[Mixture]):
         verbose: int = 0,
         verbose_interval: int = 10,
         patience: int = 1,
+        init_size: int | str | None = "auto",
+        history: str = "objectives",
+        step_decay: float = 0.6,
+        step_offset: float = 2.0,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -68,6 +80,31 @@ class GaussianMixture(MixtureEstimator[Mixture]):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.patience = patience
+        self.init_size = init_size
+        self.history = history
+        self.step_decay = step_decay
+        self.step_offset = step_offset
+
+    @classmethod
+    def from_parameters(
+        cls,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        covariance_type: str = "full",
+        **parameters: Any,
+    ) -> Self:
+        """A fitted estimator without a fit: weights (k,), means (k, d), covariances in the shape of their type.
+
+        `parameters` are the constructor's others. `partial_fit`, and `fit` with `warm_start`, go on from the model.
+        Raises `InvalidParameter` for a wrong shape, weights that do not sum to 1, or a covariance that is not
+        symmetric positive definite, with its component.
+        """
+        mixture = Mixture.from_parameters(weights, means, covariances, covariance_type)
+        estimator = cls(mixture.n_components, covariance_type=covariance_type, **parameters)
+        estimator._keep(mixture, np.dtype(np.float64))
+        estimator._learn_features(mixture.n_features, None)
+        return estimator
 
     def check_parameters(self, n_samples: int, n_features: int) -> None:
         """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
@@ -80,13 +117,13 @@ class GaussianMixture(MixtureEstimator[Mixture]):
         if self.precisions_init is not None:
             COVARIANCES[self.covariance_type].from_precisions(self.precisions_init, k, n_features)
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        super().fit(X, sample_weight=sample_weight)
+    def _doubts(self) -> list[str]:
+        doubts = super()._doubts()
         if (self.weights_ == 0).any():
-            self._warn(f"component {int(np.argmin(self.weights_))} has no rows: use fewer components")
-        return self
+            doubts.append(f"component {int(np.argmin(self.weights_))} has no rows: use fewer components")
+        return doubts
 
-    def _algorithm(self, rows: Floats, weight: Floats, chunk_map: MapLike) -> EM:
+    def _algorithm(self, rows: Floats, weight: Floats, chunk_map: MapLike, initial: Mixture | None) -> EM:
         k, d = self.n_components, rows.shape[1]
         structure = COVARIANCES[self.covariance_type]
         return EM(
@@ -100,34 +137,71 @@ class GaussianMixture(MixtureEstimator[Mixture]):
             None if self.weights_init is None else check_weights("weights_init", self.weights_init, k),
             None if self.means_init is None else check_array("means_init", self.means_init, (k, d)),
             None if self.precisions_init is None else structure.from_precisions(self.precisions_init, k, d),
-            self.mixture_ if self._warm() else None,
+            initial,
             chunk_map,
+            self._init_size(),
         )
 
-    def _labelled(self, algorithm: Algorithm[Mixture], labels: Ints) -> Generator[Info, None, Self]:
+    def _labelled(
+        self, algorithm: MixtureAlgorithm[Mixture], labels: Ints, rows: Floats, names: Names
+    ) -> Generator[Info, None, Self]:
         assert isinstance(algorithm, EM)
         mixture, bound = fit_labelled(algorithm, labels)
         yield Info(1, 1, 1, 1, bound, inf, converged=True)
-        return self._fitted(Outcome(mixture, bound, np.array([bound]), True))
+        history = History((np.array([bound]),), 0)
+        return self._fitted(Outcome(mixture, bound, history.objectives[0], True, history), rows, names)
 
-    def _fitted(self, outcome: Outcome[Mixture]) -> Self:
-        mixture = outcome.parameters
-        self.mixture_ = mixture
-        self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
-        self.precisions_ = mixture.covariance.precisions
-        self.precisions_cholesky_ = mixture.covariance.precisions_cholesky
-        self.n_features_in_ = mixture.n_features
-        return super()._fitted(outcome)
+    def _keep(self, parameters: Mixture, dtype: np.dtype[Any]) -> None:
+        self.mixture_, self._dtype = parameters, dtype
+
+    @property
+    def _kept(self) -> Mixture:
+        return self.mixture_
 
     @property
     def _model(self) -> Mixture:
         return self.mixture_
 
+    def _running(self) -> RunningStatistics:
+        return statistics_of_mixture(self.mixture_, getattr(self, "lower_bound_", 0.0))
+
+    def _public(self, array: Floats) -> Floats:
+        # A copy or a view that is read-only: the model would not follow a change, and must not seem to.
+        shown: Floats = array.astype(self._dtype, copy=False)[...]
+        shown.flags.writeable = False
+        return shown
+
+    @property
+    def weights_(self) -> Floats:
+        """Mixing weights, shape (k,)."""
+        return self._public(self.mixture_.weights)
+
+    @property
+    def means_(self) -> Floats:
+        """Means, shape (k, d)."""
+        return self._public(self.mixture_.means)
+
+    @property
+    def covariances_(self) -> Floats:
+        """Full (k, d, d), tied (d, d), diag (k, d), spherical (k,)."""
+        return self._public(self.mixture_.covariances)
+
+    @property
+    def precisions_(self) -> Floats:
+        """Inverses of the covariances, in their shape."""
+        return self._public(self.mixture_.covariance.precisions)
+
+    @property
+    def precisions_cholesky_(self) -> Floats:
+        """Upper triangles P with precision P Pᵀ, or one over the deviations, in the shape of the covariances."""
+        return self._public(self.mixture_.covariance.precisions_cholesky)
+
     def aic(self, X: ArrayLike) -> float:
         """Akaike's criterion on rows X; lower is better."""
-        return aic(float(self.score_samples(X).sum()), self.mixture_.n_parameters)
+        log_density = self.score_samples(X)
+        return aic(float(log_density.sum(dtype=np.float64)), self.mixture_.n_parameters)
 
     def bic(self, X: ArrayLike) -> float:
         """Schwarz's criterion on rows X; lower is better."""
         log_density = self.score_samples(X)
-        return bic(float(log_density.sum()), self.mixture_.n_parameters, log_density.shape[0])
+        return bic(float(log_density.sum(dtype=np.float64)), self.mixture_.n_parameters, log_density.shape[0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from core.checks import (
     check_array,
@@ -15,10 +15,11 @@ from core.checks import (
     check_integer,
     check_random_state,
     check_real,
+    check_rows,
     check_sample_weight,
 )
 from core.errors import InvalidParameter
-from core.estimators.base import Estimator, exhaust
+from core.estimators.base import Estimator, exhaust, feature_names
 from core.fit import Info, Outcome, State, fit_steps, generator_from
 from core.kmeans import Centroids, Lloyd
 from core.seeding import kmeans_plus_plus, random_rows
@@ -113,7 +114,7 @@ class KMeans(Estimator):
         While it is suspended `state_` is the `State` from which another call, with the same rows and parameters,
         goes on to the same bits. `chunk_map` is that of the mixture; k-means takes no `labels`.
         """
-        rows = self._training_rows(X)
+        rows = check_rows(X)
         self.check_parameters(*rows.shape)
         if labels is not None:
             raise InvalidParameter("labels", labels, "are for mixtures: k-means has no supervised fit")
@@ -122,7 +123,7 @@ class KMeans(Estimator):
         counted = rows if positive.all() else rows[positive]
         # A row of weight 0 gets its label in the end, but it must not be able to move a centre, or the units.
         self.check_parameters(*counted.shape)
-        return self._steps(rows, self._algorithm(counted, weight[positive], chunk_map), state)
+        return self._steps(rows, feature_names(X), self._algorithm(counted, weight[positive], chunk_map), state)
 
     def _algorithm(self, rows: Floats, weight: Floats, chunk_map: MapLike) -> Lloyd:
         k = self.n_clusters
@@ -149,7 +150,9 @@ class KMeans(Estimator):
             return 1 if self.init == "k-means++" else 10
         return self.n_init
 
-    def _steps(self, rows: Floats, lloyd: Lloyd, state: State | None) -> Generator[Info, None, Self]:
+    def _steps(
+        self, rows: Floats, names: NDArray[np.object_] | None, lloyd: Lloyd, state: State | None
+    ) -> Generator[Info, None, Self]:
         steps = fit_steps(
             lloyd, generator_from(self.random_state), n_init=self._runs(), max_iter=self.max_iter, state=state
         )
@@ -157,7 +160,9 @@ class KMeans(Estimator):
         def in_units_of_the_data(info: Info) -> Info:
             return replace(info, objective=lloyd.inertia(info.objective), change=lloyd.inertia(info.change))
 
-        return self._fitted(rows, lloyd, (yield from self._watched(steps, in_units_of_the_data)))
+        outcome = yield from self._watched(steps, in_units_of_the_data)
+        self._learn_features(rows.shape[1], names)
+        return self._fitted(rows, lloyd, outcome)
 
     def _fitted(self, rows: Floats, lloyd: Lloyd, outcome: Outcome[Floats]) -> Self:
         self.centroids_ = lloyd.centroids(outcome.parameters)
@@ -166,7 +171,6 @@ class KMeans(Estimator):
         self.inertia_ = lloyd.inertia(outcome.objective)
         self.inertias_ = [lloyd.inertia(float(objective)) for objective in outcome.trajectory]
         self.converged_, self.n_iter_ = outcome.converged, outcome.n_iter
-        self.n_features_in_ = rows.shape[1]
         return self
 
     def predict(self, X: ArrayLike) -> Ints:
@@ -174,9 +178,12 @@ class KMeans(Estimator):
         rows = self._rows(X)
         return self.centroids_.predict(rows)
 
-    def transform(self, X: ArrayLike) -> Floats:
-        """Euclidean distances to the centres, shape (n, n_clusters)."""
-        rows = self._rows(X)
+    @property
+    def _n_features_out(self) -> int:
+        return self.centroids_.n_clusters
+
+    def _distances(self, rows: Floats) -> Floats:
+        """Euclidean distances to the centres."""
         return self.centroids_.distances(rows)
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:

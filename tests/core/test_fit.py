@@ -43,6 +43,14 @@ class Scripted:
         return {name: int(array[0]) for name, array in arrays.items()}
 
 
+def outcome_of(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
 def run(algorithm, **options):
     options = {"n_init": len(algorithm.runs), "max_iter": 10} | options
     steps = fit_steps(algorithm, generator_from(0), **options)
@@ -122,12 +130,23 @@ def state_arrays(state):
 
 
 def fitted(estimator):
-    names = [name for name in vars(estimator) if name.endswith("_") and name not in ("mixture_", "centroids_")]
-    return {name: np.asarray(getattr(estimator, name)) for name in sorted(names)}
+    """All that a fit leaves, as arrays by name."""
+    left = {name: value for name, value in vars(estimator).items() if name.endswith("_")}
+    if isinstance(estimator, GaussianMixture):
+        mixture, history = left.pop("mixture_"), left.pop("history_")
+        left |= {name: getattr(mixture, name) for name in ("weights", "means", "covariances")}
+        left |= {f"objectives {init}": objectives for init, objectives in enumerate(history.objectives)}
+        left |= {"best": history.best, **history.parameters}
+    else:
+        left.pop("centroids_")
+    return {name: np.asarray(value) for name, value in left.items()}
 
 
 ESTIMATORS = {
     "full": lambda: GaussianMixture(3, n_init=3, random_state=5, init_params="random", max_iter=8, tol=1e-5),
+    "recorded": lambda: GaussianMixture(
+        3, n_init=3, random_state=5, init_params="random", max_iter=8, tol=1e-5, history="parameters"
+    ),
     "diag": lambda: GaussianMixture(
         3, covariance_type="diag", n_init=2, random_state=5, patience=2, max_iter=12, tol=1e-2
     ),
@@ -204,3 +223,29 @@ def test_a_state_without_a_best_run_round_trips(blobs):
     assert again.best is None
     assert again.init == 1
     np.testing.assert_array_equal(again.rng, mixture.state_.rng)
+
+
+def test_the_history_has_every_run_and_the_parameters_of_the_best():
+    runs = [[3.0, 3.01], [1.0, Diverged("x")], [5.0, 6.0, 6.01], [2.0, 2.01]]
+    outcome = outcome_of(fit_steps(Scripted(runs), generator_from(0), n_init=4, max_iter=10, record=True))
+    history = outcome.history
+    assert [objectives.tolist() for objectives in history.objectives] == [
+        [3.0, 3.01],
+        [1.0],
+        [5.0, 6.0, 6.01],
+        [2.0, 2.01],
+    ]
+    assert history.best == 2
+    assert {name: array.tolist() for name, array in history.parameters.items()} == {
+        "run": [[2.0]] * 3,
+        "at": [[1.0], [2.0], [3.0]],
+    }
+    plain = outcome_of(fit_steps(Scripted(runs), generator_from(0), n_init=4, max_iter=10))
+    assert plain.history.parameters == {}
+
+
+def test_a_fit_that_goes_on_is_compared_with_the_objective_before_it():
+    steps = fit_steps(Scripted([[1.0, 2.0]]), generator_from(0), n_init=1, max_iter=10, previous=0.95)
+    _, info = next(steps)
+    assert info.change == pytest.approx(0.05)
+    assert info.converged

@@ -74,5 +74,5 @@ def test_names_of_features_are_kept_and_compared(estimator, blobs):
 
 def test_an_estimator_not_fitted_is_told_by_both_names():
     for kind in (NotFittedError, sklearn.exceptions.NotFittedError):
-        with pytest.raises(kind, match="this KMeans is not fitted yet"):
+        with pytest.raises(kind, match="This KMeans instance is not fitted yet"):
             KMeans().predict([[0.0]])
