@@ -196,6 +196,10 @@ class GaussianMixture(MixtureEstimator[Mixture]):
         """Upper triangles P with precision P Pᵀ, or one over the deviations, in the shape of the covariances."""
         return self._public(self.mixture_.covariance.precisions_cholesky)
 
+    def _n_parameters(self) -> int:
+        """Free parameters, by the name that scikit-learn's users know."""
+        return self.mixture_.n_parameters
+
     def aic(self, X: ArrayLike) -> float:
         """Akaike's criterion on rows X; lower is better."""
         log_density = self.score_samples(X)

@@ -314,6 +314,8 @@ class MixtureEstimator(Estimator, Generic[Parameters]):
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log p(x), weighted by `sample_weight`."""
         log_density = self.score_samples(X)
+        if sample_weight is None:
+            return float(log_density.mean())
         weight = check_sample_weight(sample_weight, log_density.shape[0])
         counted = weight > 0
         share = weight[counted] / weight.max()
