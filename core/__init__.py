@@ -1,6 +1,7 @@
 """Mixture models and k-means: arrays and a generator in, frozen values out; scikit-learn's face on top."""
 
 __all__ = [
+    "PCA",
     "AffineMap",
     "Centroids",
     "CollapsedComponent",
@@ -16,11 +17,13 @@ __all__ = [
     "Mixture",
     "NotFittedError",
     "ScoreQuantiles",
+    "StandardScaler",
     "State",
     "fit_preprocess",
     "pull_back",
 ]
 
+from core.affine import AffineMap, pull_back
 from core.anomaly import ScoreQuantiles
 from core.errors import (
     CollapsedComponent,
@@ -35,4 +38,4 @@ from core.estimators import GaussianMixture, KMeans
 from core.fit import History, Info, State
 from core.kmeans import Centroids
 from core.mixture import Mixture
-from core.preprocess import AffineMap, fit_preprocess, pull_back
+from core.preprocess import PCA, StandardScaler, fit_preprocess

@@ -1,109 +1,21 @@
-"""Standardisation and principal components as one affine map, with its inverse and its log-determinant."""
+"""Standardisation and principal components: affine maps fitted in one pass, and scikit-learn's face on them."""
 
-__all__ = ["AffineMap", "check_preprocess", "fit_preprocess", "principal_components", "pull_back"]
+__all__ = ["PCA", "StandardScaler", "check_preprocess", "fit_preprocess"]
 
-from dataclasses import dataclass
+from abc import abstractmethod
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from core.checks import (
-    check_array,
-    check_boolean,
-    check_choice,
-    check_integer,
-    check_matrix,
-    check_real,
-    check_rows,
-    check_sample_weight,
-)
+from core.affine import AffineMap, principal_components
+from core.checks import check_boolean, check_choice, check_integer, check_real, check_rows, check_sample_weight
 from core.errors import InvalidParameter
-from core.linalg import EPS
-from core.mixture import Mixture
+from core.estimators.base import Transformer, feature_names
 from core.moments import Moments, moments_of
-from core.rows import one_blas_thread
+from core.threads import thread_map
 from core.types import Floats, MapLike
-
-
-@dataclass(frozen=True)
-class AffineMap:
-    """z = R ((x − offset) / scale) / units: offset (d,), positive scale (d,), R (p, d) with orthonormal rows.
-
-    No rotation stands for the identity, and no `units` (p,) for ones: whitening divides by them.
-    `explained_variance_ratio` (p,) is what each principal component keeps.
-    """
-
-    offset: Floats
-    scale: Floats
-    rotation: Floats | None = None
-    explained_variance_ratio: Floats | None = None
-    units: Floats | None = None
-
-    def __post_init__(self) -> None:
-        d = np.size(self.offset)
-        check_array("offset", self.offset, (d,))
-        if (check_array("scale", self.scale, (d,)) <= 0).any():
-            raise InvalidParameter("scale", self.scale, "must be positive")
-        if self.rotation is not None:
-            R = check_matrix("rotation", self.rotation)
-            if R.shape[1] != d:
-                raise InvalidParameter("rotation", self.rotation, f"must have {d} columns")
-            if not np.allclose(R @ R.T, np.eye(R.shape[0]), atol=1e-6):
-                raise InvalidParameter("rotation", self.rotation, "must have orthonormal rows")
-        if self.units is not None and (check_array("units", self.units, (self.n_features_out,)) <= 0).any():
-            raise InvalidParameter("units", self.units, "must be positive")
-
-    @classmethod
-    def identity(cls, n_features: int) -> "AffineMap":
-        """z = x."""
-        return cls(np.zeros(n_features), np.ones(n_features))
-
-    @property
-    def n_features_in(self) -> int:
-        """d."""
-        return int(self.offset.shape[0])
-
-    @property
-    def n_features_out(self) -> int:
-        """p."""
-        return self.n_features_in if self.rotation is None else self.rotation.shape[0]
-
-    @property
-    def is_invertible(self) -> bool:
-        """Whether no dimension is lost: p = d."""
-        return self.n_features_out == self.n_features_in
-
-    @property
-    def log_abs_det(self) -> float:
-        """½ log det(A Aᵀ) for the map's matrix A = diag(1 / units) R diag(1 / scale): log |det A| when it is square.
-
-        A density of x is that of z times exp of this; with p < d it is a density on the retained subspace.
-        """
-        of_units = 0.0 if self.units is None else float(np.log(self.units).sum())
-        if self.rotation is None or self.is_invertible:
-            return float(-np.log(self.scale).sum()) - of_units
-        triangle = np.linalg.qr((self.rotation / self.scale).T, mode="r")
-        return float(np.log(np.abs(np.diagonal(triangle))).sum()) - of_units
-
-    def transform(self, X: ArrayLike) -> Floats:
-        """z for rows X (n, d), shape (n, p)."""
-        rows = check_rows(X, self.n_features_in)
-        mapped: Floats = (rows - self.offset) / self.scale
-        if self.rotation is not None:
-            mapped = mapped @ self.rotation.T
-        if self.units is not None:
-            mapped /= self.units
-        return mapped.astype(rows.dtype, copy=False)
-
-    def inverse_transform(self, Z: ArrayLike) -> Floats:
-        """x for rows Z (n, p), shape (n, d): offset + scale · Rᵀ (units · z); the retained part when p < d."""
-        rows = check_rows(Z, self.n_features_out)
-        rotated = rows if self.units is None else rows * self.units
-        if self.rotation is not None:
-            rotated = rotated @ self.rotation
-        restored: Floats = rotated * self.scale + self.offset
-        return restored.astype(rows.dtype, copy=False)
 
 
 def fit_preprocess(
@@ -131,59 +43,154 @@ def fit_preprocess(
         return AffineMap(moments.mean, moments.deviations)
     moments = moments_of(rows, weight, joint=True, chunk_map=chunk_map)
     spread = moments.deviations if scale == "standard" else np.ones_like(moments.mean)
-    return principal_components(moments, spread, pca, whiten=whiten)
+    return principal_components(moments, spread, pca, whiten=whiten).map
 
 
 def check_preprocess(scale: object, pca: object, n_samples: int, n_features: int, *, whiten: object = False) -> None:
     """Refuses, before any row is read, what `fit_preprocess` would."""
     check_choice("scale", scale, ("none", "standard"))
     check_boolean("whiten", whiten)
-    if pca is None:
-        if whiten:
-            raise InvalidParameter("whiten", whiten, "is for principal components: give pca")
-        return
-    if isinstance(pca, Integral):
-        largest = min(n_samples, n_features)
-        if check_integer("pca", pca, 1) > largest:
-            raise InvalidParameter("pca", pca, f"must be at most min(rows, features) = {largest}")
-    elif not 0 < check_real("pca", pca, 0.0) < 1:
-        raise InvalidParameter("pca", pca, "must be a count, or a fraction of variance between 0 and 1")
+    if pca is not None:
+        _check_components("pca", pca, min(n_samples, n_features))
+    elif whiten:
+        raise InvalidParameter("whiten", whiten, "is for principal components: give pca")
 
 
-def principal_components(moments: Moments, spread: Floats, pca: int | float, *, whiten: bool = False) -> AffineMap:
-    """The map on the first principal components of rows in units of `spread` (d,), from their joint moments.
+def _check_components(name: str, value: object, largest: int) -> None:
+    """A count of principal components, or the fraction of variance that they must exceed."""
+    if isinstance(value, Integral):
+        if check_integer(name, value, 1) > largest:
+            raise InvalidParameter(name, value, f"must be at most min(rows, features) = {largest}")
+    elif not 0 < check_real(name, value, 0.0) < 1:
+        raise InvalidParameter(name, value, "must be a count, or a fraction of variance between 0 and 1")
 
-    Loadings are the right singular vectors of the triangle, whose singular values σ give variances σ² / (W − 1) for
-    a total weight W (Jolliffe 2002, §3.5).
+
+class AffineTransformer(Transformer):
+    """What is fitted is an `AffineMap`, `map_`: with it go its inverse and its log-determinant."""
+
+    kind = None
+    joint: bool
+    map_: AffineMap
+
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fits the map to rows X (n_samples, n_features), weighted by `sample_weight`, in one pass over chunks.
+
+        Raises `InvalidParameter` or `InvalidRows`.
+        """
+        rows = check_rows(X)
+        self.check_parameters(*rows.shape)
+        weight = check_sample_weight(sample_weight, rows.shape[0])
+        self._keep(moments_of(rows, weight, joint=self.joint, chunk_map=thread_map), rows.shape[0], rows.dtype)
+        self._learn_features(rows.shape[1], feature_names(X))
+        return self
+
+    @abstractmethod
+    def check_parameters(self, n_samples: int, n_features: int) -> None:
+        """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
+
+    @abstractmethod
+    def _keep(self, moments: Moments, n_samples: int, dtype: np.dtype[Any]) -> None:
+        """Sets the fitted attributes."""
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.map_.n_features_out
+
+    @property
+    def log_abs_det_(self) -> float:
+        """½ log det(A Aᵀ) of the map's matrix: what a log-density gains in original features."""
+        self._check_fitted()
+        return self.map_.log_abs_det
+
+    def _transformed(self, rows: Floats) -> Floats:
+        return self.map_.transform(rows)
+
+    def inverse_transform(self, X: ArrayLike) -> Floats:
+        """Rows in original features, shape (n, d), from transformed ones (n, k): what was retained of them."""
+        self._check_fitted()
+        return self.map_.inverse_transform(X)
+
+
+class StandardScaler(AffineTransformer):
+    """Features of mean 0 and variance 1, with scikit-learn's parameters and fitted attributes.
+
+    A feature whose deviation is no more than the round-off of its mean keeps scale 1.
     """
-    with one_blas_thread():
-        _, singular, loadings = np.linalg.svd(moments.root / spread, full_matrices=False)
-    largest = float(singular[0])
-    shares = np.square(singular / largest) if largest > 0 else np.zeros_like(singular)
-    ratio = shares / shares.sum() if largest > 0 else shares
-    count = _enough(ratio, pca) if 0 < pca < 1 else int(pca)
-    loadings, ratio, singular = loadings[:count], ratio[:count], singular[:count]
-    leading = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1)[:, None], axis=1)
-    rotation = np.ascontiguousarray(loadings * np.where(leading < 0, -1.0, 1.0))
-    deviations = singular / np.sqrt(moments.total - 1) if moments.total > 1 else np.zeros_like(singular)
-    units = np.where(singular > moments.root.shape[1] * EPS * largest, deviations, 1.0) if whiten else None
-    return AffineMap(moments.mean, spread, rotation, ratio, units)
+
+    joint = False
+    mean_: Floats
+    scale_: Floats
+    var_: Floats
+    n_samples_seen_: int
+
+    def __init__(self, *, copy: bool = True, with_mean: bool = True, with_std: bool = True) -> None:
+        self.copy = copy
+        self.with_mean = with_mean
+        self.with_std = with_std
+
+    def check_parameters(self, n_samples: int, n_features: int) -> None:
+        """Refuses what is no boolean: `InvalidParameter` with the name."""
+        for name in ("copy", "with_mean", "with_std"):
+            check_boolean(name, getattr(self, name))
+
+    def _keep(self, moments: Moments, n_samples: int, dtype: np.dtype[Any]) -> None:
+        self.mean_, self.n_samples_seen_ = moments.mean, n_samples
+        self.var_ = np.square(moments.norms) / moments.total
+        self.scale_ = moments.deviations
+        offset = moments.mean if self.with_mean else np.zeros_like(moments.mean)
+        self.map_ = AffineMap(offset, moments.deviations if self.with_std else np.ones_like(moments.mean))
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Names of the columns, shape (d,): those of the rows fitted to, or x0, x1, …"""
+        self._check_fitted()
+        known = getattr(self, "feature_names_in_", None)
+        default = np.array([f"x{column}" for column in range(self.n_features_in_)], dtype=object)
+        if input_features is None:
+            return default if known is None else known
+        names = np.asarray(input_features, dtype=object)
+        if names.shape != default.shape:
+            raise InvalidParameter("input_features", input_features, f"must have length {self.n_features_in_}")
+        if known is not None and (names != known).any():
+            raise InvalidParameter("input_features", input_features, "is not equal to feature_names_in_")
+        return names
 
 
-def pull_back(mixture: Mixture, map: AffineMap) -> Mixture:
-    """The mixture of x = offset + scale · Rᵀ (units · z), where `mixture` is that of z: it in original features.
+class PCA(AffineTransformer):
+    """Principal components by singular values, with scikit-learn's names, defaults and fitted attributes.
 
-    Raises `InvalidParameter` unless the map is invertible. The structure of the covariances may widen: diag stays
-    diag under scales and becomes full under a rotation.
+    `n_components` is None for all, min(n, d), a count, or the fraction of variance in (0, 1) to be exceeded. The sign
+    of a component makes its largest loading positive.
     """
-    if not map.is_invertible:
-        raise InvalidParameter("map", map.rotation, "loses dimensions: there is no density of the original features")
-    covariance = mixture.covariance if map.units is None else mixture.covariance.mapped(map.units, None)
-    return Mixture(mixture.weights, map.inverse_transform(mixture.means), covariance.mapped(map.scale, map.rotation))
 
+    joint = True
+    components_: Floats
+    explained_variance_: Floats
+    explained_variance_ratio_: Floats
+    singular_values_: Floats
+    mean_: Floats
+    n_components_: int
+    n_samples_: int
 
-def _enough(ratio: Floats, fraction: float) -> int:
-    """The least number of components whose shares add up to more than the fraction; one when nothing varies."""
-    if not ratio.any():
-        return 1
-    return min(int(np.searchsorted(np.cumsum(ratio), fraction, side="right")) + 1, ratio.size)
+    def __init__(self, n_components: int | float | None = None, *, copy: bool = True, whiten: bool = False) -> None:
+        self.n_components = n_components
+        self.copy = copy
+        self.whiten = whiten
+
+    def check_parameters(self, n_samples: int, n_features: int) -> None:
+        """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
+        check_boolean("copy", self.copy)
+        check_boolean("whiten", self.whiten)
+        if self.n_components is not None:
+            _check_components("n_components", self.n_components, min(n_samples, n_features))
+
+    def _keep(self, moments: Moments, n_samples: int, dtype: np.dtype[Any]) -> None:
+        count = min(n_samples, moments.mean.size) if self.n_components is None else self.n_components
+        found = principal_components(moments, np.ones_like(moments.mean), count, whiten=self.whiten)
+        assert found.map.rotation is not None
+        self.map_ = found.map
+        self.mean_, self.components_ = (array.astype(dtype) for array in (moments.mean, found.map.rotation))
+        self.explained_variance_, self.explained_variance_ratio_ = (
+            array.astype(dtype) for array in (found.explained_variance, found.explained_variance_ratio)
+        )
+        self.singular_values_ = found.singular_values.astype(dtype)
+        self.n_components_, self.n_samples_ = found.map.n_features_out, n_samples

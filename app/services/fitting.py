@@ -14,10 +14,11 @@ from app.domain.jobs import Failure, FailureCode
 from app.domain.labels import text_of
 from app.services.algorithms import Algorithm, algorithm
 from app.services.model_file import FittedModel, to_bytes
+from core.affine import AffineMap
 from core.anomaly import ScoreQuantiles
 from core.errors import CollapsedComponent, Diverged, FitFailure, InvalidParameter, InvalidRows
 from core.fit import Info
-from core.preprocess import AffineMap, fit_preprocess
+from core.preprocess import fit_preprocess
 
 REPORT_EVERY_S = 0.2
 STARTS = ("weights_init", "means_init", "precisions_init", "init")

@@ -11,6 +11,7 @@ from app.domain.errors import FieldError, InvalidRequest, UnsupportedOperation
 from app.domain.labels import encode
 from app.services.algorithms import algorithm
 from app.services.model_file import FittedModel
+from core.affine import pull_back
 from core.kmeans import Centroids
 from core.metrics import (
     adjusted_rand,
@@ -22,7 +23,6 @@ from core.metrics import (
     silhouette_score,
 )
 from core.mixture import Mixture
-from core.preprocess import pull_back
 from core.types import Floats
 
 Labels = NDArray[np.int64]

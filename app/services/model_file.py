@@ -10,11 +10,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from app.domain.errors import ArtifactCorrupt
+from core.affine import AffineMap
 from core.anomaly import ScoreQuantiles
 from core.arrays import centroids_from_arrays, mixture_from_arrays, to_arrays
 from core.kmeans import Centroids
 from core.mixture import Mixture
-from core.preprocess import AffineMap
 
 FORMAT = "mixtura-model/1"
 

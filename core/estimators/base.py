@@ -1,6 +1,6 @@
 """What scikit-learn expects of any estimator: parameters by name, tags, and a word when it is not fitted."""
 
-__all__ = ["Estimator", "also_theirs", "exhaust", "feature_names"]
+__all__ = ["Estimator", "Transformer", "also_theirs", "exhaust", "feature_names"]
 
 import sys
 from abc import ABC, abstractmethod
@@ -24,40 +24,34 @@ Raised = TypeVar("Raised", bound=Exception)
 Returned = TypeVar("Returned")
 
 
-class Estimator(ABC):
+class Transformer(ABC):
     """Parameters are the constructor's arguments, kept as they came; `fit` leaves attributes ending in `_`."""
 
-    kind: ClassVar[str]
+    kind: ClassVar[str | None]
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
-    converged_: bool
-    state_: State
 
     @abstractmethod
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fits to rows X (n_samples, n_features), weighted by `sample_weight` (n_samples,)."""
 
-    @abstractmethod
-    def predict(self, X: ArrayLike) -> Ints:
-        """The group of each row, shape (n,)."""
-
     @property
     @abstractmethod
     def _n_features_out(self) -> int:
-        """k, the number of groups, once fitted."""
+        """The number of columns of `transform`, once fitted."""
 
     @abstractmethod
-    def _distances(self, rows: Floats) -> Floats:
-        """Distances (n, k) of rows already checked to the groups."""
+    def _transformed(self, rows: Floats) -> Floats:
+        """What `transform` returns for rows already checked."""
 
     def transform(self, X: ArrayLike) -> Floats:
-        """Distances of each row to the groups, shape (n, k); a data frame when `set_output` asked for one."""
+        """Rows X (n, d) transformed, shape (n, k); a data frame when `set_output` asked for one."""
         rows = self._rows(X)
-        distances = self._distances(rows).astype(rows.dtype, copy=False)
+        values = self._transformed(rows).astype(rows.dtype, copy=False)
         chosen = self.__dict__.get("_sklearn_output_config", {}).get("transform") or wanted_globally()
         if chosen == "default":
-            return distances
-        framed: Floats = contained(distances, self.get_feature_names_out(), X, chosen)
+            return values
+        framed: Floats = contained(values, self.get_feature_names_out(), X, chosen)
         return framed
 
     def set_output(self, *, transform: str | None = None) -> Self:
@@ -72,10 +66,6 @@ class Estimator(ABC):
         self._check_fitted()
         prefix = type(self).__name__.lower()
         return np.array([f"{prefix}{group}" for group in range(self._n_features_out)], dtype=object)
-
-    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Ints:
-        """`fit`, then `predict` of the same rows."""
-        return self.fit(X, sample_weight=sample_weight).predict(X)
 
     def fit_transform(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Floats:
         """`fit`, then `transform` of the same rows."""
@@ -143,6 +133,29 @@ class Estimator(ABC):
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments "
                 "before using this estimator."
             )
+
+
+class Estimator(Transformer):
+    """An iterative fit that puts rows into groups, and transforms them to their distances from the groups."""
+
+    kind: ClassVar[str]
+    converged_: bool
+    state_: State
+
+    @abstractmethod
+    def predict(self, X: ArrayLike) -> Ints:
+        """The group of each row, shape (n,)."""
+
+    @abstractmethod
+    def _distances(self, rows: Floats) -> Floats:
+        """Distances (n, k) of rows already checked to the groups."""
+
+    def _transformed(self, rows: Floats) -> Floats:
+        return self._distances(rows)
+
+    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Ints:
+        """`fit`, then `predict` of the same rows."""
+        return self.fit(X, sample_weight=sample_weight).predict(X)
 
     def _watched(
         self,

