@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from core.affine import pull_back
 from core.arrays import centroids_from_arrays, mixture_from_arrays, to_arrays
 from core.covariance import COVARIANCES
 from core.errors import InvalidParameter
 from core.estimators import GaussianMixture, KMeans
-from core.affine import pull_back
 from core.preprocess import fit_preprocess
 
 
