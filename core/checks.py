@@ -17,10 +17,9 @@ __all__ = [
 from collections.abc import Iterable
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from core.errors import InvalidCell, InvalidParameter, InvalidRows
@@ -108,7 +107,29 @@ def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the
     Raises `InvalidRows`, with the place of the first fault, for anything else: sparse matrices, strings,
     ragged lists, no rows, no columns, NaN, infinity, or another number of features than `n_features`.
     """
-    array = X if type(X) is np.ndarray else _array(X)
+    if type(X) is np.ndarray and X.dtype.char in "df" and X.dtype.isnative and X.ndim == 2 and X.flags.c_contiguous:
+        rows: Floats = X
+    else:
+        rows = _rows_of(X)
+    for count, kind in zip(rows.shape, ("sample", "feature"), strict=True):
+        if count == 0:
+            raise InvalidRows(f"found 0 {kind}(s) (shape={rows.shape}) while a minimum of 1 is required of rows")
+    if n_features is not None and rows.shape[1] != n_features:
+        raise InvalidRows(f"X has {rows.shape[1]} features, but {owner} is expecting {n_features} features as input")
+    # A finite sum of squares has finite terms; one that is not may have overflowed, and then each value is asked.
+    if not isfinite(np.vdot(rows, rows)):
+        _check_finite(rows)
+    return rows
+
+
+def _rows_of(X: ArrayLike) -> Floats:
+    """Anything that is two-dimensional and consists of real numbers, as floats in the order of C."""
+    if sparse.issparse(X):
+        raise InvalidRows("sparse input is not supported: pass X.toarray()")
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise InvalidRows("rows are ragged: every row needs the same number of values") from error
     if array.dtype.kind == "c":
         raise InvalidRows(f"Complex data not supported: rows must be real numbers, not {array.dtype}")
     if array.dtype.kind not in "iufO":
@@ -117,28 +138,8 @@ def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the
         array = _numbers(array)
     if array.ndim != 2:
         raise InvalidRows(f"expected a 2-D array, got a {array.ndim}-D array. Reshape your data to one row a sample")
-    if array.shape[0] == 0:
-        raise InvalidRows(f"found 0 sample(s) (shape={array.shape}) while a minimum of 1 is required of rows")
-    if array.shape[1] == 0:
-        raise InvalidRows(f"found 0 feature(s) (shape={array.shape}) while a minimum of 1 is required of rows")
-    if n_features is not None and array.shape[1] != n_features:
-        raise InvalidRows(f"X has {array.shape[1]} features, but {owner} is expecting {n_features} features as input")
-    with np.errstate(over="ignore", invalid="ignore"):
-        rows: Floats = np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
-        # A finite sum has finite terms; one that is not may have overflowed, and then each of them is asked.
-        total = np.add.reduce(rows, axis=None)
-    if not isfinite(total):
-        _check_finite(rows)
-    return rows
-
-
-def _array(X: ArrayLike) -> NDArray[Any]:
-    if sparse.issparse(X):
-        raise InvalidRows("sparse input is not supported: pass X.toarray()")
-    try:
-        return np.asarray(X)
-    except ValueError as error:
-        raise InvalidRows("rows are ragged: every row needs the same number of values") from error
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
 
 
 def _check_finite(rows: Floats) -> None:
