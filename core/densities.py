@@ -8,7 +8,7 @@ import numpy as np
 
 from core.covariance import Covariance
 from core.tails import far_log_responsibilities
-from core.types import Floats
+from core.types import Floats, Ints
 
 # Below this log-density a difference of two of them has lost more digits than a responsibility can spare (1e-6).
 FAR = -1e10
@@ -32,6 +32,10 @@ class LogDensities:
         terms *= -0.5
         terms += self.offsets
         return terms
+
+    def subset(self, components: Ints) -> "LogDensities":
+        """Those of some components, by their indices."""
+        return LogDensities(self.offsets[components], self.means[components], self.covariance.subset(components))
 
     def log_responsibilities(self, X: Floats) -> tuple[Floats, Floats]:
         """log Σₖ exp of the terms, shape (n,), and log rₙₖ (n, k) (Bishop 2006, eq. 9.23).

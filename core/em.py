@@ -45,7 +45,9 @@ class EM:
     expectation: Expectation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        prepared = Expectation(self.X, self.sample_weight, self.n_components, self.structure, self.chunk_map)
+        prepared = Expectation(
+            self.X, self.sample_weight, self.n_components, self.structure, self.chunk_map, self.reg_covar
+        )
         object.__setattr__(self, "expectation", prepared)
 
     @property

@@ -1,6 +1,6 @@
 """Chunks of rows mapped to statistics, and the statistics reduced in the order of the rows."""
 
-__all__ = ["Chunk", "chunk_rows", "chunk_slices", "map_reduce", "one_blas_thread"]
+__all__ = ["Chunk", "chunk_rows", "chunk_slices", "map_in_order", "map_reduce", "one_blas_thread"]
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from threadpoolctl import (  # type: ignore[import-untyped]
 
 from core.types import Floats, MapLike
 
+Item = TypeVar("Item")
 Statistics = TypeVar("Statistics")
 
 # A chunk's temporaries, rows × (features + components) doubles, are about 4 MiB: they stay near the
@@ -65,15 +66,23 @@ def map_reduce(
         return reduce(combine, chunk_map(_Alone(function), chunks))
 
 
+def map_in_order(
+    function: Callable[[Item], Statistics], items: Iterable[Item], chunk_map: MapLike = map
+) -> list[Statistics]:
+    """`function` of each item by a `chunk_map`, each one with BLAS held to one thread, wherever it is computed."""
+    with one_blas_thread():
+        return list(chunk_map(_Alone(function), items))
+
+
 @dataclass(frozen=True)
-class _Alone(Generic[Statistics]):
+class _Alone(Generic[Item, Statistics]):
     """A function of a chunk that holds BLAS to one thread by itself: the map may call it in another process."""
 
-    function: Callable[[Chunk], Statistics]
+    function: Callable[[Item], Statistics]
 
-    def __call__(self, chunk: Chunk) -> Statistics:
+    def __call__(self, item: Item) -> Statistics:
         with one_blas_thread():
-            return self.function(chunk)
+            return self.function(item)
 
 
 class _BlasLimit:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +19,10 @@ from numpy.typing import ArrayLike
 from core.checks import check_array
 from core.errors import CollapsedComponent, Diverged, InvalidParameter
 from core.linalg import EPS, TINY
-from core.types import Floats
+from core.types import Floats, Ints
+
+if TYPE_CHECKING:
+    from core.covariance.terms import Terms
 
 # Relative error of a mean of equal rows, and of the residuals from it.
 ROUND_OFF = 4 * EPS
@@ -35,6 +38,7 @@ class Covariance(ABC):
     n_features: int
 
     name: ClassVar[str]
+    terms: ClassVar[type["Terms"]]
 
     @staticmethod
     @abstractmethod
@@ -103,6 +107,11 @@ class Covariance(ABC):
     @abstractmethod
     def mapped(self, scale: Floats, rotation: Floats | None) -> "Covariance":
         """Covariances of x = scale · (Rᵀ z) where z has these; scale (d,), R (d, d) orthogonal or None for 1."""
+
+    def subset(self, components: Ints) -> Self:
+        """The covariances of some components, by their indices."""
+        chosen = self.covariances[components], self.precisions_cholesky[components]
+        return type(self)(*chosen, len(components), self.n_features)
 
     @classmethod
     def estimate(cls, counts: Floats, scatter: Floats, means: Floats, reg_covar: float) -> Self:

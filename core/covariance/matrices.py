@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from core.covariance.base import Covariance, divisors
+from core.covariance.terms import FullTerms, TiedTerms
 from core.errors import CollapsedComponent, InvalidParameter
 from core.linalg import (
     SingularMatrix,
@@ -16,7 +17,7 @@ from core.linalg import (
     precision_cholesky,
     precision_cholesky_of_precision,
 )
-from core.types import Floats
+from core.types import Floats, Ints
 
 # Relative to the deviations of both features: what survives a decimal file.
 ASYMMETRY = 1e-8
@@ -44,6 +45,7 @@ class Full(Matrices):
     """Each component has its own covariance matrix: (k, d, d)."""
 
     name = "full"
+    terms = FullTerms
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -125,6 +127,7 @@ class Tied(Matrices):
     """All components share one covariance matrix: (d, d)."""
 
     name = "tied"
+    terms = TiedTerms
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -175,6 +178,9 @@ class Tied(Matrices):
     @property
     def precisions(self) -> Floats:
         return self.precisions_cholesky @ self.precisions_cholesky.T
+
+    def subset(self, components: Ints) -> "Tied":
+        return Tied(self.covariances, self.precisions_cholesky, len(components), self.n_features)
 
     @property
     def log_det(self) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 
 from core.covariance.base import Covariance, divisors
 from core.covariance.matrices import Full
+from core.covariance.terms import DiagTerms, SphericalTerms
 from core.errors import CollapsedComponent
 from core.linalg import TINY
 from core.types import Floats
@@ -42,6 +43,7 @@ class Diag(Variances):
     """Each component has its own variance a feature: (k, d)."""
 
     name = "diag"
+    terms = DiagTerms
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -94,6 +96,7 @@ class Spherical(Variances):
     """Each component has one variance for all features: (k,)."""
 
     name = "spherical"
+    terms = SphericalTerms
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:

@@ -1,0 +1,314 @@
+"""A log-density as a linear function of few terms of z: what two matrix products make of an E-step and its statistics.
+
+In a frame z = (x − c) W the log-density aₖ − ½‖(x − μₖ)Pₖ‖² is hₖ · t(z), with t(z) = (1, z, products of z), and the
+moments Σₙ rₙₖ t(zₙ) are all that the M-step needs (an exponential family in its natural parameters, Bishop 2006,
+§2.4). Each structure has its own products. What this loses to cancellation is told beside each result as a factor
+of the round-off unit: nothing here is to be believed where that factor is large (`docs/numerics.md`).
+"""
+
+__all__ = ["Coefficients", "DiagTerms", "Frame", "FullTerms", "Moments", "SphericalTerms", "Terms", "TiedTerms"]
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from core.covariance.base import Covariance, divisors
+from core.linalg import TINY
+from core.types import Floats
+
+# Added to a correlation matrix without a Cholesky factor: what is left of its null directions in the frame.
+JITTER = 1e-10
+
+
+@dataclass(frozen=True)
+class Frame:
+    """z = (x − centre) W and x = centre + z V, V = W⁻¹: centre (d,), `whitener` W and `colour` V (d, d) triangles."""
+
+    centre: Floats
+    whitener: Floats
+    colour: Floats
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """H (k, p), the log-densities' coefficients, and for each component what they `lost` (k,).
+
+    `lost` is Σ |hₖ|·t, the size of what is added up for a typical row of the component: its round-off, in units of
+    the result's, which is a log. `common` is a term of the log-likelihood that no component has for itself.
+    """
+
+    H: Floats
+    lost: Floats
+    common: float = 0.0
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Means (k, d) and scatter in the structure's shape, of the rows as they came; and what the scatter `lost` (k,).
+
+    The scatter S of a component is Σ r z zᵀ − N ν νᵀ. Its error, seen in its own metric, is at most the round-off of
+    the sums times Σᵢ (S⁻¹)ᵢᵢ Mᵢ, with M the diagonal of Σ r z zᵀ: `lost`, which is d where nothing cancels.
+    """
+
+    means: Floats
+    scatter: Floats
+    lost: Floats
+
+
+class Terms(ABC):
+    """The terms t(z) of a structure in a frame: 1, then z, then its products."""
+
+    # Whether the quadratic part is the same for all components: it then cancels in the responsibilities.
+    shared: ClassVar[bool] = False
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.n_features = frame.centre.shape[0]
+
+    @staticmethod
+    @abstractmethod
+    def count(n_features: int) -> int:
+        """p."""
+
+    @staticmethod
+    @abstractmethod
+    def whitening(covariance: Floats) -> tuple[Floats, Floats]:
+        """W and V, of the kind that keeps the structure, for rows with this covariance (d, d)."""
+
+    @abstractmethod
+    def fill(self, T: Floats) -> None:
+        """The products, for T (…, p, m) whose first 1 + d rows of terms are there."""
+
+    @abstractmethod
+    def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
+        """H for log-densities with these offsets (k,) and means (k, d); `second` as in `moments`."""
+
+    @abstractmethod
+    def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
+        """Moments from sums (k, p) of the terms; `floor` is what will be added to the covariances' diagonal.
+
+        `second` (d, d) is Σ w z zᵀ of all rows, for structures that share their quadratic part.
+        """
+
+    def _inside(self, means: Floats) -> Floats:
+        return (means - self.frame.centre) @ self.frame.whitener
+
+    def _outside(self, means: Floats) -> Floats:
+        return self.frame.centre + means @ self.frame.colour
+
+    def _coefficients(self, offsets: Floats, linear: Floats, quadratic: Floats, squares: Floats) -> Coefficients:
+        """From the parts of H, and the second moments (k, d) of a component's own rows."""
+        d = self.n_features
+        H = np.concatenate([offsets[:, None], linear, quadratic], axis=1)
+        typical = np.ones((H.shape[1], H.shape[0]))
+        np.sqrt(squares.T, out=typical[1 : 1 + d])
+        self.fill(typical)
+        sizes = np.abs(H)
+        # A component of weight 0 has the offset −∞, which loses nothing.
+        sizes[:, 0][np.isinf(sizes[:, 0])] = 0.0
+        return Coefficients(H, np.einsum("kp,pk->k", sizes, typical))
+
+
+class FullTerms(Terms):
+    """All products zᵢ zⱼ, i ≤ j: p = 1 + d + d (d + 1) / 2."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        d = self.n_features
+        self._rows, self._columns = np.triu_indices(d)
+        self._scale = np.where(self._rows == self._columns, -0.5, -1.0)
+        # Where zᵢ zⱼ is among the terms, shape (d, d).
+        self._places = np.empty((d, d), dtype=np.intp)
+        self._places[self._rows, self._columns] = np.arange(1 + d, self.count(d))
+        self._places[self._columns, self._rows] = self._places[self._rows, self._columns]
+
+    @staticmethod
+    def count(n_features: int) -> int:
+        return 1 + n_features + n_features * (n_features + 1) // 2
+
+    @staticmethod
+    def whitening(covariance: Floats) -> tuple[Floats, Floats]:
+        return _triangles(covariance)
+
+    def fill(self, T: Floats) -> None:
+        d = self.n_features
+        first = 1 + d
+        for i in range(d):
+            np.multiply(T[..., 1 + i : 2 + i, :], T[..., 1 + i : 1 + d, :], out=T[..., first : first + d - i, :])
+            first += d - i
+
+    def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
+        nu = self._inside(means)
+        Q = self.frame.colour @ covariance.precisions_cholesky
+        white = (nu[:, None, :] @ Q)[:, 0]
+        A = Q @ Q.swapaxes(1, 2)
+        W = self.frame.whitener
+        squares = nu * nu + ((covariance.covariances @ W) * W).sum(axis=1)
+        return self._coefficients(
+            offsets - 0.5 * (white * white).sum(axis=1),
+            (Q @ white[:, :, None])[:, :, 0],
+            A[:, self._rows, self._columns] * self._scale,
+            squares,
+        )
+
+    def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
+        d, counts = self.n_features, sums[:, 0]
+        shares = sums / divisors(counts)[:, None]
+        nu = shares[:, 1 : 1 + d]
+        squares = shares[:, self._places]
+        S = squares - nu[:, :, None] * nu[:, None, :]
+        W, V = self.frame.whitener, self.frame.colour
+        precise = _inverse_diagonals(S + floor * (W.T @ W) if floor > 0 else S)
+        lost = (np.abs(precise) * np.diagonal(squares, axis1=1, axis2=2)).sum(axis=1)
+        scatter = V.T @ (counts[:, None, None] * S) @ V
+        scatter = 0.5 * (scatter + scatter.swapaxes(1, 2))
+        return Moments(self._outside(nu), scatter, np.where(counts > TINY, lost, 0.0))
+
+
+class TiedTerms(Terms):
+    """None: the products are the same for all components, and drop out of the responsibilities. p = 1 + d."""
+
+    shared = True
+
+    @staticmethod
+    def count(n_features: int) -> int:
+        return 1 + n_features
+
+    @staticmethod
+    def whitening(covariance: Floats) -> tuple[Floats, Floats]:
+        return _triangles(covariance)
+
+    def fill(self, T: Floats) -> None:
+        pass
+
+    def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
+        nu = self._inside(means)
+        Q = self.frame.colour @ covariance.precisions_cholesky
+        white = nu @ Q
+        W = self.frame.whitener
+        squares = nu * nu + ((covariance.covariances @ W) * W).sum(axis=0)
+        parts = self._coefficients(
+            offsets - 0.5 * (white * white).sum(axis=1), white @ Q.T, np.empty((means.shape[0], 0)), squares
+        )
+        # The part in common is a sum over all rows, and loses like the quadratic part of a full matrix.
+        root = np.sqrt(squares)
+        lost = parts.lost + 0.5 * np.einsum("ki,ij,kj->k", root, np.abs(Q @ Q.T), root)
+        return Coefficients(parts.H, lost, -0.5 * float(((second @ Q) * Q).sum()))
+
+    def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
+        counts = sums[:, 0]
+        nu = sums[:, 1:] / divisors(counts)[:, None]
+        total = float(counts.sum())
+        S = (second - (counts[:, None] * nu).T @ nu) / total
+        W, V = self.frame.whitener, self.frame.colour
+        precise = _inverse_diagonals((S + floor * (W.T @ W))[None])[0]
+        lost = float((np.abs(precise) * np.diagonal(second)).sum()) / total
+        scatter = V.T @ (total * S) @ V
+        return Moments(self._outside(nu), 0.5 * (scatter + scatter.T), np.full(counts.shape, lost))
+
+
+class DiagTerms(Terms):
+    """The squares zᵢ²: p = 1 + 2 d. The frame's matrices are diagonal."""
+
+    @staticmethod
+    def count(n_features: int) -> int:
+        return 1 + 2 * n_features
+
+    @staticmethod
+    def whitening(covariance: Floats) -> tuple[Floats, Floats]:
+        deviations = _deviations(covariance)
+        return np.diag(1 / deviations), np.diag(deviations)
+
+    def fill(self, T: Floats) -> None:
+        d = self.n_features
+        np.square(T[..., 1 : 1 + d, :], out=T[..., 1 + d :, :])
+
+    def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
+        nu = self._inside(means)
+        q = covariance.precisions_cholesky * np.diagonal(self.frame.colour)
+        white = nu * q
+        squares = nu * nu + 1 / (q * q)
+        return self._coefficients(offsets - 0.5 * (white * white).sum(axis=1), white * q, -0.5 * q * q, squares)
+
+    def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
+        d, counts = self.n_features, sums[:, 0]
+        shares = sums / divisors(counts)[:, None]
+        nu, squares = shares[:, 1 : 1 + d], shares[:, 1 + d :]
+        S = squares - nu * nu
+        unit = np.diagonal(self.frame.colour)
+        lost = _ratios(squares, S + floor / (unit * unit)).sum(axis=1)
+        scatter = counts[:, None] * S * unit * unit
+        return Moments(self._outside(nu), scatter, np.where(counts > TINY, lost, 0.0))
+
+
+class SphericalTerms(Terms):
+    """The square ‖z‖²: p = 2 + d. The frame has one unit for all features."""
+
+    @staticmethod
+    def count(n_features: int) -> int:
+        return 2 + n_features
+
+    @staticmethod
+    def whitening(covariance: Floats) -> tuple[Floats, Floats]:
+        deviations = _deviations(covariance)
+        top = deviations.max()
+        unit = float(top * np.sqrt(np.square(deviations / top).mean()))
+        return np.eye(len(covariance)) / unit, np.eye(len(covariance)) * unit
+
+    def fill(self, T: Floats) -> None:
+        d = self.n_features
+        np.einsum("...ij,...ij->...j", T[..., 1 : 1 + d, :], T[..., 1 : 1 + d, :], out=T[..., 1 + d, :])
+
+    def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
+        nu = self._inside(means)
+        q = (covariance.precisions_cholesky * self.frame.colour[0, 0])[:, None]
+        white = nu * q
+        squares = nu * nu + 1 / (q * q)
+        return self._coefficients(offsets - 0.5 * (white * white).sum(axis=1), white * q, -0.5 * q * q, squares)
+
+    def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
+        d, counts = self.n_features, sums[:, 0]
+        shares = sums / divisors(counts)[:, None]
+        nu, squares = shares[:, 1 : 1 + d], shares[:, 1 + d] / d
+        S = squares - (nu * nu).mean(axis=1)
+        unit = float(self.frame.colour[0, 0])
+        lost = d * _ratios(squares, S + floor / (unit * unit))
+        return Moments(self._outside(nu), counts * S * unit * unit, np.where(counts > TINY, lost, 0.0))
+
+
+def _deviations(covariance: Floats) -> Floats:
+    """Standard deviations (d,); 1 for a feature that has none."""
+    variances = np.diagonal(covariance)
+    return np.sqrt(np.where(variances > TINY, variances, 1.0))
+
+
+def _triangles(covariance: Floats) -> tuple[Floats, Floats]:
+    """W and V of a covariance: V Vᵀ… its Cholesky factor's transpose, W the inverse; jittered where it has none."""
+    deviations = _deviations(covariance)
+    correlation = covariance / deviations[:, None] / deviations
+    np.fill_diagonal(correlation, 1.0)
+    lower, info = lapack.dpotrf(correlation, lower=1, clean=1)
+    if info > 0 or (np.diagonal(lower) ** 2 < JITTER).any():
+        lower, _ = lapack.dpotrf(correlation + JITTER * np.eye(len(correlation)) * len(correlation), lower=1, clean=1)
+    inverse, _ = lapack.dtrtri(lower, lower=1)
+    return np.ascontiguousarray(np.tril(inverse).T / deviations[:, None]), np.ascontiguousarray(lower.T * deviations)
+
+
+def _inverse_diagonals(matrices: NDArray[np.floating]) -> Floats:
+    """Diagonals (k, d) of the inverses of matrices (k, d, d); infinite where there is none."""
+    try:
+        inverses = np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        if len(matrices) == 1:
+            return np.full(matrices.shape[:2], np.inf)
+        return np.concatenate([_inverse_diagonals(matrix[None]) for matrix in matrices])
+    return np.diagonal(inverses, axis1=1, axis2=2)
+
+
+def _ratios(squares: Floats, variances: Floats) -> Floats:
+    """Second moments in units of what is left of them; infinite where nothing is."""
+    return np.where(variances > 0, squares / np.where(variances > 0, variances, 1.0), np.inf)

@@ -1,0 +1,315 @@
+"""EM's sums over rows by two matrix products: log-densities H·T, and moments R·Tᵀ, with T the terms of the rows.
+
+Rows are taken in blocks: T holds (block, term, row), log-densities (block, component, row), so that all but the
+products goes along rows, without a transposition. Runs of blocks are what is mapped over threads.
+"""
+
+__all__ = ["Direct", "Layout", "Run", "Sums", "add", "layout_of", "runs_of"]
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+import numpy as np
+
+from core.covariance import Covariance
+from core.covariance.terms import Terms
+from core.densities import LogDensities
+from core.mixture import Statistics, combine, statistics_of
+from core.types import Floats, Ints
+
+# OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half of the
+# time where k is 16. Of A·Bᵀ they compute only small results. Blocks are cut accordingly.
+SMALL_PRODUCT, SMALL_RESULT = 10**6, 1200
+BLOCK_ROWS_MIN, BLOCK_ROWS_MAX, LARGE_BLOCK = 64, 2048, 256
+# Terms in work at a time (4 MiB of doubles), and at most kept for a whole fit (32 MiB).
+BATCH_VALUES, KEPT_VALUES = 2**19, 2**22
+BATCH_ROWS_MAX = 2**14
+RUNS_MAX = 16
+# Elementary operations of a step below which a second thread costs more than it brings.
+WORTH_A_THREAD = 2**23
+# A row at this many standard deviations of all rows, in the mean of its features, is computed by itself.
+FAR_DEVIATIONS = 10.0
+# Features are centred so many rows at a time: NumPy's innermost loop is then long.
+TILE = 8
+
+# Where the sum of a row's densities lies between these, it needs no log-sum-exp: what vanishes beside it is nothing.
+PLAIN_SUMS = {np.dtype(np.float64): (1e-250, 1e300), np.dtype(np.float32): (1e-28, 1e36)}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows are cut: follows from the shape of the problem alone, as does with it the rounding of every sum."""
+
+    n_terms: int
+    n_components: int
+    block: int  # rows
+    batch: int  # blocks in work at a time
+    parts: int  # that the terms of R·Tᵀ are computed in
+    runs: tuple[tuple[int, int], ...]  # first and last block
+    keeps: bool  # the terms of all rows for the whole fit
+
+    @property
+    def width(self) -> int:
+        """Terms with padding: a multiple of the parts."""
+        return self.parts * ceil(self.n_terms / self.parts)
+
+
+def layout_of(n_samples: int, n_components: int, n_terms: int) -> Layout:
+    """The layout for a shape."""
+    block, parts = LARGE_BLOCK, 1
+    small = SMALL_PRODUCT // (n_components * n_terms)
+    if small >= BLOCK_ROWS_MIN:
+        block = min(small, BLOCK_ROWS_MAX) // TILE * TILE
+        parts = min(ceil(n_components * n_terms / SMALL_RESULT), n_terms)
+    width = parts * ceil(n_terms / parts)
+    blocks = ceil(n_samples / block)
+    block = ceil(n_samples / blocks)
+    if blocks > 1:
+        block = ceil(block / TILE) * TILE
+        blocks = ceil(n_samples / block)
+    batch = max(1, min(BATCH_VALUES // width, BATCH_ROWS_MAX) // block)
+    batches = ceil(blocks / batch)
+    runs = 1 if n_samples * n_components * (n_terms + 20) < WORTH_A_THREAD else min(RUNS_MAX, batches)
+    edges = [min(batches * i // runs * batch, blocks) for i in range(runs + 1)]
+    cut = tuple((edges[i], min(edges[i + 1], blocks)) for i in range(runs))
+    keeps = blocks * block * width <= KEPT_VALUES
+    return Layout(n_terms, n_components, block, batch, parts, cut, keeps)
+
+
+@dataclass
+class Workspace:
+    """Arrays that a run computes in."""
+
+    T: Floats
+    L: Floats
+    residuals: Floats
+    sums: Floats
+    products: Floats
+
+    @classmethod
+    def of(cls, layout: Layout, X: Floats) -> "Workspace":
+        """For a batch of the layout, with terms of 1 and padding of 0."""
+        batch, block, k = layout.batch, layout.block, layout.n_components
+        T = np.zeros((batch, layout.width, block), X.dtype)
+        T[:, 0] = 1.0
+        return cls(
+            T,
+            np.empty((batch, k, block), X.dtype),
+            np.empty((batch * block, X.shape[1]), X.dtype),
+            np.empty((batch, block), X.dtype),
+            np.empty((batch, layout.parts, k, layout.width // layout.parts), X.dtype),
+        )
+
+
+class Workspaces(list[Workspace]):
+    """Workspaces that no run is using: as many as there were ever runs at a time. Sent elsewhere, none go along."""
+
+    def __reduce__(self) -> tuple[type["Workspaces"], tuple[()]]:
+        return Workspaces, ()
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Components whose log-densities and statistics are computed from residuals: their indices, and densities."""
+
+    components: Ints
+    densities: LogDensities
+
+    @property
+    def structure(self) -> type[Covariance]:
+        """The covariances' structure."""
+        return type(self.densities.covariance)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of any rows: Σ w log Σₖ exp(hₖ·t), Σ w rₖ t (k, p), and statistics of the components computed directly."""
+
+    log_likelihood: float
+    terms: Floats
+    direct: Statistics | None
+
+
+def add(structure: type[Covariance], a: Sums, b: Sums) -> Sums:
+    """Sums of two sets of rows together."""
+    direct = None if a.direct is None or b.direct is None else combine(structure, a.direct, b.direct)
+    return Sums(a.log_likelihood + b.log_likelihood, a.terms + b.terms, direct)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive blocks of rows, and what is prepared of them once a fit.
+
+    X (n, d), the weights (n,), None where all are 1, and the index of the first row in the whole. `far` are indices
+    of rows that are left out; `kept` the terms of all blocks, or None; `second` Σ w z zᵀ, (d, d).
+    """
+
+    X: Floats
+    sample_weight: Floats | None
+    start: int
+    layout: Layout
+    terms: Terms
+    spaces: Workspaces
+    far: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    kept: Floats | None = None
+    second: Floats | None = None
+
+    def prepared(self) -> "Run":
+        """The run with its far rows found, and its terms kept if they are to be."""
+        layout, d = self.layout, self.X.shape[1]
+        limit = d * FAR_DEVIATIONS**2
+        kept = np.zeros((self._blocks, layout.width, layout.block), self.X.dtype) if layout.keeps else None
+        if kept is not None:
+            kept[:, 0] = 1.0
+        second = np.zeros((d, d))
+        places = []
+        with self._workspace() as space, np.errstate(all="ignore"):
+            for first, last in self._batches():
+                T = space.T[: last - first] if kept is None else kept[first:last]
+                self._fill(T, first, last, space)
+                Z = T[:, 1 : 1 + d]
+                near = np.einsum("bij,bij->bj", Z, Z) <= limit
+                if not near.all():
+                    places.append(np.flatnonzero(~near.ravel()) + first * layout.block)
+                    self._clear(T, np.flatnonzero(~near.ravel()))
+                if self.terms.shared:
+                    weight = self._weights(first, last, np.flatnonzero(~near.ravel()))
+                    # A product with its own transpose would be rounded in another way than one with weights.
+                    weighted = Z * (1.0 if weight is None else weight[:, None])
+                    second += (weighted @ Z.swapaxes(1, 2)).sum(axis=0, dtype=np.float64)
+        far = np.concatenate(places) if places else self.far
+        return replace(self, far=far, kept=kept, second=second)
+
+    def sums(self, H: Floats, direct: Direct | None) -> Sums:
+        """The E-step: densities H·T, responsibilities along the components, moments R·Tᵀ (Bishop 2006, eq. 9.23)."""
+        layout = self.layout
+        k, parts = layout.n_components, layout.parts
+        low, high = PLAIN_SUMS[self.X.dtype]
+        log_likelihood = 0.0
+        total = np.zeros((parts, k, layout.width // parts))
+        statistics = None
+        with self._workspace() as space, np.errstate(all="ignore"):
+            for first, last in self._batches():
+                size = last - first
+                far = self._far(first, last)
+                if self.kept is None:
+                    T = self._fill(space.T[:size], first, last, space)
+                    self._clear(T, far)
+                else:
+                    T = self.kept[first:last]
+                L, sums = space.L[:size], space.sums[:size]
+                self._densities(H, T, L, direct, first, last)
+                np.exp(L, out=L)
+                np.add.reduce(L, axis=1, out=sums)
+                if low < sums.min() and sums.max() < high:
+                    log_sums = np.log(sums)
+                else:
+                    self._densities(H, T, L, direct, first, last)
+                    top = L.max(axis=1)
+                    L -= top[:, None]
+                    np.exp(L, out=L)
+                    np.add.reduce(L, axis=1, out=sums)
+                    log_sums = np.log(sums) + top
+                weight = self._weights(first, last, far)
+                if weight is None:
+                    log_likelihood += float(log_sums.sum(dtype=np.float64))
+                    np.reciprocal(sums, out=sums)
+                else:
+                    log_sums *= weight
+                    log_likelihood += float(log_sums.sum(dtype=np.float64))
+                    np.divide(weight, sums, out=sums)
+                L *= sums[:, None]
+                products = space.products[:size]
+                np.matmul(L[:, None], T.reshape(size, parts, -1, layout.block).swapaxes(2, 3), out=products)
+                total += products.sum(axis=0, dtype=np.float64)
+                if direct is not None:
+                    part = self._direct(L, direct, first, last)
+                    statistics = part if statistics is None else combine(direct.structure, statistics, part)
+        terms = total.swapaxes(0, 1).reshape(k, -1)[:, : layout.n_terms]
+        return Sums(log_likelihood, terms, statistics)
+
+    @property
+    def _blocks(self) -> int:
+        return -(-len(self.X) // self.layout.block)
+
+    def _batches(self) -> Iterator[tuple[int, int]]:
+        for first in range(0, self._blocks, self.layout.batch):
+            yield first, min(first + self.layout.batch, self._blocks)
+
+    @contextmanager
+    def _workspace(self) -> Iterator[Workspace]:
+        try:
+            space = self.spaces.pop()
+        except IndexError:
+            space = Workspace.of(self.layout, self.X)
+        yield space
+        self.spaces.append(space)
+
+    def _rows(self, first: int, last: int) -> slice:
+        return slice(first * self.layout.block, min(last * self.layout.block, self.X.shape[0]))
+
+    def _fill(self, T: Floats, first: int, last: int, space: Workspace) -> Floats:
+        """The terms of blocks; rows that pad the last one are at the centre."""
+        X, d = self.X[self._rows(first, last)], self.X.shape[1]
+        frame = self.terms.frame
+        centre, W = frame.centre.astype(X.dtype), frame.whitener.astype(X.dtype)
+        residuals = space.residuals[: (last - first) * self.layout.block]
+        if len(X) == len(residuals) and len(X) % TILE == 0:
+            np.subtract(X.reshape(-1, TILE * d), np.tile(centre, TILE), out=residuals.reshape(-1, TILE * d))
+        else:
+            np.subtract(X, centre, out=residuals[: len(X)])
+            residuals[len(X) :] = 0.0
+        by_block = residuals.reshape(last - first, self.layout.block, d)
+        np.matmul(W.T, by_block.swapaxes(1, 2), out=T[:, 1 : 1 + d])
+        self.terms.fill(T[:, : self.layout.n_terms])
+        return T
+
+    def _far(self, first: int, last: int) -> Ints:
+        """Indices of the far rows among those of some blocks."""
+        rows = self._rows(first, last)
+        begin, end = np.searchsorted(self.far, [rows.start, rows.stop])
+        indices: Ints = self.far[begin:end] - rows.start
+        return indices
+
+    def _clear(self, T: Floats, far: Ints) -> None:
+        """Far rows go to the centre, where nothing overflows; they have no weight."""
+        T[far // self.layout.block, 1:, far % self.layout.block] = 0.0
+
+    def _weights(self, first: int, last: int, far: Ints) -> Floats | None:
+        """Weights of the rows of blocks (block, row), 0 for what is no row of theirs; None where all are 1."""
+        rows, shape = self._rows(first, last), (last - first, self.layout.block)
+        whole = rows.stop - rows.start == shape[0] * shape[1] and not far.size
+        if whole and self.sample_weight is None:
+            return None
+        if whole and self.sample_weight is not None:
+            return self.sample_weight[rows].reshape(shape)
+        weight = np.zeros(shape[0] * shape[1], self.X.dtype)
+        weight[: rows.stop - rows.start] = 1.0 if self.sample_weight is None else self.sample_weight[rows]
+        weight[far] = 0.0
+        return weight.reshape(shape)
+
+    def _densities(self, H: Floats, T: Floats, L: Floats, direct: Direct | None, first: int, last: int) -> None:
+        np.matmul(H, T, out=L)
+        if direct is not None:
+            rows = self.X[self._rows(first, last)]
+            values = np.zeros((L.shape[0] * L.shape[2], len(direct.components)))
+            values[: len(rows)] = direct.densities.terms(rows)
+            L[:, direct.components] = values.reshape(L.shape[0], L.shape[2], -1).swapaxes(1, 2)
+
+    def _direct(self, R: Floats, direct: Direct, first: int, last: int) -> Statistics:
+        rows = self.X[self._rows(first, last)]
+        resp = R[:, direct.components].swapaxes(1, 2).reshape(-1, len(direct.components))
+        return statistics_of(direct.structure, rows, resp[: len(rows)], 0.0)
+
+
+def runs_of(X: Floats, sample_weight: Floats | None, layout: Layout, terms: Terms) -> list[Run]:
+    """The rows as runs that share their workspaces; each holds views, not copies."""
+    spaces = Workspaces()
+    runs = []
+    for first, last in layout.runs:
+        rows = slice(first * layout.block, min(last * layout.block, X.shape[0]))
+        weight = None if sample_weight is None else sample_weight[rows].astype(X.dtype, copy=False)
+        runs.append(Run(X[rows], weight, rows.start, layout, terms, spaces))
+    return runs
