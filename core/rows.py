@@ -95,26 +95,30 @@ class _BlasLimit:
     def __init__(self) -> None:
         self._lock = Lock()
         self._holders = 0
-        self._controller: ThreadpoolController | None = None
-        self._limit: Any = None  # threadpoolctl is untyped here
+        self._libraries: list[Any] | None = None  # threadpoolctl is untyped here
+        self._threads: list[int] = []
 
     def enter(self) -> None:
         with self._lock:
-            if self._controller is None:
-                self._controller = ThreadpoolController()
+            if self._libraries is None:
+                self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
             if self._holders == 0:
-                self._limit = self._controller.limit(limits=1, user_api="blas")
+                # threadpoolctl's own limit asks each library for all that it knows, every time.
+                self._threads = [library.get_num_threads() for library in self._libraries]
+                for library in self._libraries:
+                    library.set_num_threads(1)
             self._holders += 1
 
     def leave(self) -> None:
         with self._lock:
             self._holders -= 1
-            if self._holders == 0:
+            if self._holders == 0 and self._libraries is not None:
                 # threadpoolctl ignores a thread other than the one that set the limit, unless that one lets go.
                 release = getattr(OpenBLASController, "clear_controlling_thread", None)
                 if release is not None:
                     release(force=True)
-                self._limit.restore_original_limits()
+                for library, threads in zip(self._libraries, self._threads, strict=True):
+                    library.set_num_threads(threads)
 
 
 _blas = _BlasLimit()
