@@ -14,6 +14,7 @@ __all__ = [
     "InvalidParameter",
     "InvalidRows",
     "KMeans",
+    "MiniBatchKMeans",
     "Mixture",
     "NotFittedError",
     "ScoreQuantiles",
@@ -34,7 +35,7 @@ from core.errors import (
     InvalidRows,
     NotFittedError,
 )
-from core.estimators import GaussianMixture, KMeans
+from core.estimators import GaussianMixture, KMeans, MiniBatchKMeans
 from core.fit import History, Info, State
 from core.kmeans import Centroids
 from core.mixture import Mixture

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from core.errors import InvalidRows, NotFittedError
-from core.estimators import GaussianMixture, KMeans
+from core.estimators import GaussianMixture, KMeans, MiniBatchKMeans
 
 # Scikit-learn's own KMeans is excused too: rows drawn at random depend on how many there are.
 NOT_OURS = {
@@ -28,6 +28,8 @@ NOT_OURS = {
         GaussianMixture(2, covariance_type="tied", init_params="random_from_data"),
         KMeans(),
         KMeans(2, init="random", n_init=2, max_iter=5),
+        MiniBatchKMeans(),
+        MiniBatchKMeans(2, init="random", batch_size=10, max_iter=5, max_no_improvement=None),
     ],
     ids=repr,
 )

@@ -68,6 +68,7 @@ EXCLUDED = {
         "sample_weight_zero": PRIVATE,
         "kmeans_init_auto_with_initial_centroids": "reads the private _n_init",
         "n_init_auto": "reads the private _n_init",
+        "minibatch_kmeans_init_size": "reads the private _init_size",
         "k_means_function": "a function of theirs",
         "kmeans_plusplus_wrong_params": "a function of theirs",
         "kmeans_plusplus_output": "a function of theirs",
