@@ -11,6 +11,7 @@ __all__ = [
     "check_real",
     "check_rows",
     "check_sample_weight",
+    "check_verbose",
     "check_weights",
 ]
 
@@ -215,3 +216,9 @@ def check_boolean(name: str, value: object) -> None:
     """True or False, nothing that merely counts as one."""
     if not isinstance(value, bool | np.bool_):
         raise InvalidParameter(name, value, "must be True or False")
+
+
+def check_verbose(value: object) -> None:
+    """True, False, or an integer of at least 0."""
+    if not isinstance(value, bool | np.bool_):
+        check_integer("verbose", value, 0)

@@ -1,6 +1,6 @@
 """The loop that every iterative fit runs in: restarts, convergence, best-of, failure, resume."""
 
-__all__ = ["Algorithm", "History", "Info", "Outcome", "State", "Step", "fit_steps", "generator_from"]
+__all__ = ["HISTORIES", "Algorithm", "History", "Info", "Outcome", "State", "Step", "fit_steps", "generator_from"]
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +16,9 @@ from core.state import History, Packed, State, bits_of, set_bits, stacked
 from core.types import Floats
 
 Parameters = TypeVar("Parameters")
+
+# What an estimator may be asked to keep of its fit.
+HISTORIES = ("objectives", "parameters")
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,29 @@
 
 __all__ = ["KMeans"]
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Self
+from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.checks import (
     check_array,
+    check_boolean,
     check_choice,
     check_integer,
     check_random_state,
     check_real,
     check_rows,
     check_sample_weight,
+    check_verbose,
 )
 from core.errors import InvalidParameter
 from core.estimators.base import Estimator, exhaust, feature_names
-from core.fit import Info, Outcome, State, fit_steps, generator_from
-from core.kmeans import Centroids, Lloyd
+from core.fit import HISTORIES, History, Info, Outcome, State, fit_steps, generator_from
+from core.kmeans import Centroids, Lloyd, Start
 from core.seeding import kmeans_plus_plus, random_rows
 from core.threads import thread_map
 from core.types import Floats, Ints, MapLike
@@ -32,8 +35,11 @@ STARTS = ("k-means++", "random")
 class KMeans(Estimator):
     """k-means by Lloyd's algorithm, with scikit-learn's parameters, defaults and fitted attributes.
 
-    `algorithm="elkan"` is accepted for its name: it gives the same result. Beyond scikit-learn: `fit_steps`, the
-    fit as a generator; `converged_`; `inertias_`, the inertia an iteration. `centroids_` holds the model itself.
+    `init` is a name, an array (n_clusters, n_features), or a function of rows, `n_clusters` and `random_state` that
+    returns one. `algorithm="elkan"` is accepted for its name: it gives the same result. Beyond scikit-learn:
+    `fit_steps`, the fit as a generator; `history`, "objectives", or "parameters" to keep the centres of the best run
+    after each iteration, too; `converged_`; `inertias_`, the inertia an iteration; `history_`. `centroids_` holds the
+    model itself, in float64; `cluster_centers_` has the dtype of the training rows.
     """
 
     kind = "clusterer"
@@ -43,12 +49,13 @@ class KMeans(Estimator):
     inertias_: list[float]
     n_iter_: int
     centroids_: Centroids
+    history_: History
 
     def __init__(
         self,
         n_clusters: int = 8,
         *,
-        init: str | ArrayLike = "k-means++",
+        init: str | ArrayLike | Callable[..., ArrayLike] = "k-means++",
         n_init: int | str = "auto",
         max_iter: int = 300,
         tol: float = 1e-4,
@@ -56,6 +63,7 @@ class KMeans(Estimator):
         random_state: int | np.random.Generator | np.random.RandomState | None = None,
         copy_x: bool = True,
         algorithm: str = "lloyd",
+        history: str = "objectives",
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -66,6 +74,7 @@ class KMeans(Estimator):
         self.random_state = random_state
         self.copy_x = copy_x
         self.algorithm = algorithm
+        self.history = history
 
     def check_parameters(self, n_samples: int, n_features: int) -> None:
         """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
@@ -73,6 +82,9 @@ class KMeans(Estimator):
         check_real("tol", self.tol, 0.0)
         check_integer("max_iter", self.max_iter, 1)
         check_choice("algorithm", self.algorithm, ("lloyd", "elkan"))
+        check_verbose(self.verbose)
+        check_boolean("copy_x", self.copy_x)
+        check_choice("history", self.history, HISTORIES)
         check_random_state(self.random_state)
         if isinstance(self.n_init, str) and self.n_init != "auto":
             raise InvalidParameter("n_init", self.n_init, "must be 'auto' or an integer, at least 1")
@@ -82,9 +94,9 @@ class KMeans(Estimator):
             raise InvalidParameter("n_clusters", k, f"must be at most the number of rows, {n_samples}")
         if isinstance(self.init, str):
             if self.init not in STARTS:
-                words = f"must be 'k-means++', 'random', or an array of shape {(k, n_features)}"
+                words = f"must be 'k-means++', 'random', a function, or an array of shape {(k, n_features)}"
                 raise InvalidParameter("init", self.init, words)
-        else:
+        elif not callable(self.init):
             check_array("init", self.init, (k, n_features))
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -93,7 +105,9 @@ class KMeans(Estimator):
         Raises `InvalidParameter` or `InvalidRows`; warns with `ConvergenceWarning` when the best run did not
         converge or a cluster is left without rows.
         """
-        exhaust(self.fit_steps(X, sample_weight))
+        steps = self.fit_steps(X, sample_weight)
+        self._warn_of_ignored()
+        exhaust(self._printed(steps))
         if not self.converged_:
             self._warn(f"the best run did not converge in {self.n_iter_} iterations: increase max_iter or tol")
         distinct = np.unique(self.labels_).size
@@ -125,36 +139,76 @@ class KMeans(Estimator):
         self.check_parameters(*counted.shape)
         return self._steps(rows, feature_names(X), self._algorithm(counted, weight[positive], chunk_map), state)
 
+    def _printed(self, steps: Generator[Info, None, Self]) -> Generator[Info, None, Self]:
+        """The steps as they come, with lines in scikit-learn's words when `verbose` asks for them."""
+        for info in steps:
+            if self.verbose:
+                if info.iteration == 1:
+                    print("Initialization complete")
+                print(f"Iteration {info.iteration - 1}, inertia {info.objective:.8g}.")
+                if info.converged:
+                    cause = "center shift is within tolerance" if self.tol > 0 else "strict convergence"
+                    print(f"Converged at iteration {info.iteration - 1}: {cause}.")
+            yield info
+        return self
+
+    def _warn_of_ignored(self) -> None:
+        """In the words of scikit-learn, whose users filter by them."""
+        if not isinstance(self.init, str) and not callable(self.init) and self.n_init not in ("auto", 1):
+            warn(
+                "Explicit initial center position passed: performing only one init in "
+                f"{type(self).__name__} instead of n_init={self.n_init}.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        if self.algorithm == "elkan" and self.n_clusters == 1:
+            warn("algorithm='elkan' doesn't make sense for a single cluster.", RuntimeWarning, stacklevel=3)
+
     def _algorithm(self, rows: Floats, weight: Floats, chunk_map: MapLike) -> Lloyd:
-        k = self.n_clusters
-        if not isinstance(self.init, str):
-            given = check_array("init", self.init, (k, rows.shape[1]))
+        return Lloyd(rows, weight, self.n_clusters, self._start(rows, weight), float(self.tol), chunk_map)
 
-            def seed(rng: np.random.Generator) -> Floats:
-                return given
-
-        else:
-            choose = kmeans_plus_plus if self.init == "k-means++" else random_rows
+    def _start(self, rows: Floats, weight: Floats) -> Start:
+        """Centres by `init`, in the units of the data."""
+        k, init = self.n_clusters, self.init
+        shape = (k, rows.shape[1])
+        if isinstance(init, str):
+            choose = kmeans_plus_plus if init == "k-means++" else random_rows
 
             def seed(rng: np.random.Generator) -> Floats:
                 chosen: Floats = rows[choose(rows, k, weight, rng)]
                 return chosen
 
-        return Lloyd(rows, weight, k, seed, float(self.tol), chunk_map)
+        elif callable(init):
+
+            def seed(rng: np.random.Generator) -> Floats:
+                return check_array("init", init(rows, k, random_state=rng), shape)
+
+        else:
+            given = check_array("init", init, shape)
+
+            def seed(rng: np.random.Generator) -> Floats:
+                return given
+
+        return seed
 
     def _runs(self) -> int:
-        """Scikit-learn's "auto": 10 runs from random rows, 1 from k-means++; a given start has one run only."""
-        if not isinstance(self.init, str):
+        """Scikit-learn's "auto": 10 runs from random rows or a function, 1 from k-means++; an array has one only."""
+        if not isinstance(self.init, str) and not callable(self.init):
             return 1
         if isinstance(self.n_init, str):
-            return 1 if self.init == "k-means++" else 10
+            return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
         return self.n_init
 
     def _steps(
         self, rows: Floats, names: NDArray[np.object_] | None, lloyd: Lloyd, state: State | None
     ) -> Generator[Info, None, Self]:
         steps = fit_steps(
-            lloyd, generator_from(self.random_state), n_init=self._runs(), max_iter=self.max_iter, state=state
+            lloyd,
+            generator_from(self.random_state),
+            n_init=self._runs(),
+            max_iter=self.max_iter,
+            state=state,
+            record=self.history == "parameters",
         )
 
         def in_units_of_the_data(info: Info) -> Info:
@@ -166,10 +220,15 @@ class KMeans(Estimator):
 
     def _fitted(self, rows: Floats, lloyd: Lloyd, outcome: Outcome[Floats]) -> Self:
         self.centroids_ = lloyd.centroids(outcome.parameters)
-        self.cluster_centers_ = self.centroids_.cluster_centers
+        self.cluster_centers_ = self.centroids_.cluster_centers.astype(rows.dtype, copy=False)
         self.labels_ = self.centroids_.predict(rows)
         self.inertia_ = lloyd.inertia(outcome.objective)
-        self.inertias_ = [lloyd.inertia(float(objective)) for objective in outcome.trajectory]
+        past = outcome.history
+        inertias = [[lloyd.inertia(objective) for objective in run.tolist()] for run in past.objectives]
+        self.inertias_ = inertias[past.best]
+        passed = [lloyd.centroids(centers).cluster_centers for centers in past.parameters.get("centers", ())]
+        parameters = {"cluster_centers": np.stack(passed)} if passed else {}
+        self.history_ = History(tuple(np.array(run) for run in inertias), past.best, parameters)
         self.converged_, self.n_iter_ = outcome.converged, outcome.n_iter
         return self
 

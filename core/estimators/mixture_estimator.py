@@ -1,6 +1,6 @@
 """What every mixture with scikit-learn's face shares, by whichever algorithm it is fitted."""
 
-__all__ = ["HISTORIES", "MixtureAlgorithm", "MixtureEstimator", "MixtureModel", "Names"]
+__all__ = ["MixtureAlgorithm", "MixtureEstimator", "MixtureModel", "Names"]
 
 from abc import abstractmethod
 from collections.abc import Generator
@@ -18,12 +18,13 @@ from core.checks import (
     check_real,
     check_rows,
     check_sample_weight,
+    check_verbose,
 )
 from core.covariance import COVARIANCES
 from core.errors import InvalidParameter
 from core.estimators.base import Estimator, feature_names
 from core.estimators.progress import printed
-from core.fit import Algorithm, History, Info, Outcome, State, fit_steps, generator_from
+from core.fit import HISTORIES, Algorithm, History, Info, Outcome, State, fit_steps, generator_from
 from core.rows import one_blas_thread
 from core.starts import STARTS
 from core.stepwise import RunningStatistics, Stepwise, stepwise
@@ -31,8 +32,6 @@ from core.threads import thread_map
 from core.types import Floats, Ints, MapLike
 
 Parameters = TypeVar("Parameters")
-
-HISTORIES = ("objectives", "parameters")
 
 # The "auto" `init_size`: all rows up to the larger of these, the second times the number of components.
 START_ROWS, START_ROWS_EACH = 20_000, 200
@@ -141,7 +140,7 @@ class MixtureEstimator(Estimator, Generic[Parameters]):
         check_integer("patience", self.patience, 1)
         check_choice("init_params", self.init_params, STARTS)
         check_boolean("warm_start", self.warm_start)
-        check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
+        check_verbose(self.verbose)
         check_integer("verbose_interval", self.verbose_interval, 1)
         check_choice("history", self.history, HISTORIES)
         check_random_state(self.random_state)

@@ -132,11 +132,12 @@ def state_arrays(state):
 def fitted(estimator):
     """All that a fit leaves, as arrays by name."""
     left = {name: value for name, value in vars(estimator).items() if name.endswith("_")}
+    history = left.pop("history_")
+    left |= {f"objectives {init}": objectives for init, objectives in enumerate(history.objectives)}
+    left |= {"best": history.best, **history.parameters}
     if isinstance(estimator, GaussianMixture):
-        mixture, history = left.pop("mixture_"), left.pop("history_")
+        mixture = left.pop("mixture_")
         left |= {name: getattr(mixture, name) for name in ("weights", "means", "covariances")}
-        left |= {f"objectives {init}": objectives for init, objectives in enumerate(history.objectives)}
-        left |= {"best": history.best, **history.parameters}
     else:
         left.pop("centroids_")
     return {name: np.asarray(value) for name, value in left.items()}
@@ -151,6 +152,7 @@ ESTIMATORS = {
         3, covariance_type="diag", n_init=2, random_state=5, patience=2, max_iter=12, tol=1e-2
     ),
     "kmeans": lambda: KMeans(4, init="random", n_init=3, random_state=5),
+    "recorded kmeans": lambda: KMeans(4, init="random", n_init=3, random_state=5, history="parameters"),
 }
 
 

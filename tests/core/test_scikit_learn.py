@@ -1,17 +1,21 @@
 """Our estimators among scikit-learn's tools: its own checks, pipelines, searches, names of features."""
 
+import pickle
+import sys
+import types
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import sklearn.base
 import sklearn.exceptions
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from core.errors import InvalidRows, NotFittedError
+from core.errors import ConvergenceWarning, InvalidParameter, InvalidRows, NotFittedError
 from core.estimators import GaussianMixture, KMeans, MiniBatchKMeans
 
 # Scikit-learn's own KMeans is excused too: rows drawn at random depend on how many there are.
@@ -78,3 +82,64 @@ def test_an_estimator_not_fitted_is_told_by_both_names():
     for kind in (NotFittedError, sklearn.exceptions.NotFittedError):
         with pytest.raises(kind, match="This KMeans instance is not fitted yet"):
             KMeans().predict([[0.0]])
+
+
+def test_errors_and_warnings_that_are_theirs_too_pickle_as_ours():
+    with pytest.raises(NotFittedError) as refused:
+        KMeans().predict([[0.0]])
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert type(again) is NotFittedError
+    assert str(again) == str(refused.value)
+    with pytest.warns(sklearn.exceptions.ConvergenceWarning) as warned:
+        GaussianMixture(2, max_iter=1, init_params="random").fit(np.arange(10.0)[:, None])
+    assert isinstance(warned[0].message, ConvergenceWarning)
+
+
+@pytest.mark.parametrize("estimator", [GaussianMixture(2, random_state=0), KMeans(2, random_state=0)], ids=repr)
+def test_distances_come_as_the_container_that_is_asked_for(estimator, blobs, monkeypatch):
+    X, _ = blobs(n=30, d=2)
+    names = [f"{type(estimator).__name__.lower()}{group}" for group in range(2)]
+    plain = estimator.fit_transform(X)
+    assert estimator.get_feature_names_out().tolist() == names
+
+    @dataclass
+    class Table:
+        """What both packages' frames are made with."""
+
+        values: np.ndarray
+        index: object = None
+        columns: object = None
+        copy: bool = True
+        schema: object = None
+
+    for package in ("pandas", "polars"):
+        monkeypatch.setitem(sys.modules, package, types.SimpleNamespace(DataFrame=Table))
+        framed = estimator.set_output(transform=package).transform(X)
+        np.testing.assert_array_equal(framed.values, plain)
+        assert list(framed.columns if package == "pandas" else framed.schema) == names
+        twin = sklearn.base.clone(estimator).set_output().fit(X)
+        assert isinstance(twin.transform(X), Table)
+        assert isinstance(estimator.set_output(transform="default").transform(X), np.ndarray)
+        unasked = sklearn.base.clone(estimator).set_params(n_init=1)
+        del unasked._sklearn_output_config
+        with sklearn.config_context(transform_output=package):
+            assert isinstance(estimator.transform(X), np.ndarray)
+            assert isinstance(unasked.fit(X).transform(X), Table)
+            assert isinstance(unasked.predict(X), np.ndarray)
+    rows = Frame(X, ["a", "b"])
+    rows.index = [f"row {n}" for n in range(30)]
+    assert estimator.fit(rows).set_output(transform="pandas").transform(rows).index == rows.index
+    with pytest.raises(InvalidParameter, match="transform = 'numpy': must be one of"):
+        estimator.set_output(transform="numpy")
+
+
+def test_a_fit_that_is_refused_forgets_nothing(blobs):
+    X, _ = blobs(n=50, d=2)
+    for estimator in (GaussianMixture(2, random_state=0), KMeans(2, random_state=0)):
+        estimator.fit(Frame(X, ["height", "width"]))
+        before = pickle.dumps(estimator)
+        with pytest.raises(InvalidParameter):
+            estimator.fit(Frame(X[:1], ["a", "b"]))
+        with pytest.raises(InvalidRows):
+            estimator.fit(Frame(X * np.nan, ["a", "b"]))
+        assert pickle.dumps(estimator) == before
