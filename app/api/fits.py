@@ -12,13 +12,13 @@ from app.api.bodies import Body, Parsed, describe
 from app.api.deps import IdempotencyHeader, Prefer, Services, Use, idempotency_key, is_stopping
 from app.api.openapi import BODY, JOB_HEADERS, WAITED_HEADERS, problems
 from app.api.prefer import wait_for_end, wait_seconds
-from app.api.schemas.fits import FitRequest, GaussianMixtureFit, KMeansFit, place_rows, to_domain
+from app.api.schemas.fits import AnyFit, FitRequest, place_rows, to_domain
 from app.api.schemas.jobs import Job
 from app.domain import jobs as domain
 
 router = APIRouter(prefix="/v1/fits", tags=["fits"], dependencies=[Depends(accepts_json)])
 
-fit_body: Body[GaussianMixtureFit | KMeansFit] = Body(FitRequest, place_rows, "/data/instances")
+fit_body: Body[AnyFit] = Body(FitRequest, place_rows, "/data/instances")
 
 
 @router.post(
@@ -43,7 +43,7 @@ fit_body: Body[GaussianMixtureFit | KMeansFit] = Body(FitRequest, place_rows, "/
 async def fit(
     request: Request,
     use: Use,
-    body: Annotated[Parsed[GaussianMixtureFit | KMeansFit], Depends(fit_body)],
+    body: Annotated[Parsed[AnyFit], Depends(fit_body)],
     prefer: Prefer,
     key: IdempotencyHeader = None,
 ) -> Response:

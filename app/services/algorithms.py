@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.domain.errors import InvalidRequest
-from core import GaussianMixture, KMeans
+from core import GaussianMixture, KMeans, MiniBatchKMeans
 from core.kmeans import Centroids
 from core.metrics import aic, bic
 from core.mixture import Mixture
@@ -94,6 +94,16 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         Algorithm(
             name="kmeans",
             estimator=KMeans,
+            count="n_clusters",
+            objective="inertia",
+            supervised=False,
+            fitted=lambda estimator: estimator.centroids_,
+            scores=_centroid_scores,
+            metrics=_kmeans_metrics,
+        ),
+        Algorithm(
+            name="minibatch_kmeans",
+            estimator=MiniBatchKMeans,
             count="n_clusters",
             objective="inertia",
             supervised=False,

@@ -117,7 +117,7 @@ def build_estimator(
 
     Raises `InvalidParameter` for a start that is not an array.
     """
-    params = {name: value for name, value in request.params.items() if value is not None}
+    params = dict(request.params)
     for name in STARTS:
         if isinstance(params.get(name), list):
             params[name] = _array(name, params[name])

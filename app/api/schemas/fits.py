@@ -29,7 +29,7 @@ from app.api.schemas.common import (
     from_query,
 )
 from app.api.schemas.datasets import named
-from app.api.schemas.params import GaussianMixtureParams, KMeansParams
+from app.api.schemas.params import GaussianMixtureParams, KMeansParams, MiniBatchKMeansParams
 from app.domain import fits as domain
 from app.domain.rows import Rows
 from app.services.datasets import InlineData
@@ -181,10 +181,18 @@ class KMeansFit(FitBase):
     params: KMeansParams = Field(default_factory=KMeansParams)
 
 
-FitRequest = Annotated[GaussianMixtureFit | KMeansFit, Field(discriminator="algorithm"), "FitRequest"]
+class MiniBatchKMeansFit(FitBase):
+    """A fit of k-means by mini-batches: for more rows than Lloyd's algorithm has patience for."""
+
+    algorithm: Literal["minibatch_kmeans"]
+    params: MiniBatchKMeansParams = Field(default_factory=MiniBatchKMeansParams)
 
 
-def to_domain(request: GaussianMixtureFit | KMeansFit, trace_id: str) -> tuple[domain.FitRequest, InlineData | None]:
+AnyFit = GaussianMixtureFit | KMeansFit | MiniBatchKMeansFit
+FitRequest = Annotated[AnyFit, Field(discriminator="algorithm"), "FitRequest"]
+
+
+def to_domain(request: AnyFit, trace_id: str) -> tuple[domain.FitRequest, InlineData | None]:
     """The fit as the services take it, and the rows that came with it."""
     data = request.data
     inline = data.inline if isinstance(data, InlineRows) else None

@@ -93,3 +93,24 @@ class KMeansParams(Request):
     tol: NotNegative = Field(1e-4, description="Relative to the features' mean variance.")
     random_state: RandomState | None = None
     algorithm: Literal["lloyd", "elkan"] = Field("lloyd", description="Both give the same result.")
+
+
+class MiniBatchKMeansParams(Request):
+    """Parameters of `minibatch_kmeans`."""
+
+    n_clusters: Count = Field(8, description="Number of clusters.")
+    init: Centers = Field("k-means++", description="A start, or centres in original features.")
+    max_iter: Iterations = Field(100, description="Passes over the rows.")
+    batch_size: Count = Field(1024, description="Rows of a batch.")
+    random_state: RandomState | None = None
+    tol: NotNegative = Field(0.0, description="Stop when the centres move less; 0 leaves it to the inertia.")
+    max_no_improvement: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        10, description="Stop after so many successive batches without a smaller smoothed inertia; null: never."
+    )
+    init_size: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        None, description="Rows drawn for the start; null: 3 batches, or 3 a cluster when that is more."
+    )
+    n_init: RestartCount = Field("auto", description="Starts tried; `auto` is 1 for k-means++ and for given centres.")
+    reassignment_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="A centre with less than this share of the largest one's rows is drawn anew."
+    )

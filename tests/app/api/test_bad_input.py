@@ -215,6 +215,9 @@ CASES = [
     param("centres of the wrong shape", "/params/init", "kmeans", n_clusters=2, init=[[1.0, 2.0]]),
     param("an unknown start", "/params/init", "kmeans", init="best"),
     param("n_init of 0", "/params/n_init", "kmeans", n_init=0),
+    param("a batch of no rows", "/params/batch_size", "minibatch_kmeans", batch_size=0),
+    param("more clusters than rows in batches", "/params/n_clusters", "minibatch_kmeans", n_clusters=6, says="6"),
+    param("a reassignment above 1", "/params/reassignment_ratio", "minibatch_kmeans", reassignment_ratio=1.5),
     *(
         Case(f"fit: model {name[:20]!r}", 422, INVALID, "/model", fit_with() | {"model": name})
         for name in ("a/b", "..", "Upper", "x" * 64, "x" * 65, "", "-a", "a b", "é")
@@ -463,7 +466,7 @@ ODD_ROWS = {
 
 
 @pytest.mark.parametrize("rows", ODD_ROWS.values(), ids=ODD_ROWS.keys())
-@pytest.mark.parametrize("algorithm", ["gaussian_mixture", "kmeans"])
+@pytest.mark.parametrize("algorithm", ["gaussian_mixture", "kmeans", "minibatch_kmeans"])
 def test_odd_rows_are_fitted_or_refused_by_name(
     http: httpx.Client, model_name: str, algorithm: str, rows: list[list[float]]
 ) -> None:

@@ -94,6 +94,24 @@ def test_k_means(http: httpx.Client, model_name: str) -> None:
     assert np.allclose(parameters["cluster_centers"], theirs.cluster_centers_)
 
 
+def test_mini_batch_k_means(http: httpx.Client, model_name: str) -> None:
+    from core import KMeans
+
+    params = {"n_clusters": 2, "batch_size": 64, "max_no_improvement": None, "max_iter": 30, "random_state": 0}
+    job = fit(http, model_name, algorithm="minibatch_kmeans", params=params)
+    metrics = job["result"]["metrics"]
+    best = KMeans(2, random_state=0).fit(GEYSER)
+    assert best.inertia_ <= metrics["inertia"] < 1.02 * best.inertia_
+    assert sum(metrics["sizes"]) == len(GEYSER)
+    # Without the smoothed inertia to stop it, all batches of 30 passes are learned from.
+    assert metrics["n_iter"] == 30
+    assert len(metrics["inertias"]) == 30 * len(GEYSER) // 64
+    labels = http.post(f"/v1/models/{model_name}/predict", json={"instances": GEYSER.tolist()}).json()["labels"]
+    assert len(set(labels)) == 2
+    again = fit(http, model_name, algorithm="minibatch_kmeans", params=params)
+    assert again["result"]["metrics"] == metrics
+
+
 def test_csv_fits_what_json_fits(http: httpx.Client, model_name: str) -> None:
     by_json = fit(http, model_name)
     query = {"model": model_name, "algorithm": "gaussian_mixture", "params.n_components": 2, "params.random_state": 0}
