@@ -3,6 +3,7 @@
 __all__ = [
     "PCA",
     "AffineMap",
+    "BayesianGaussianMixture",
     "Centroids",
     "CollapsedComponent",
     "ConvergenceWarning",
@@ -35,7 +36,7 @@ from core.errors import (
     InvalidRows,
     NotFittedError,
 )
-from core.estimators import GaussianMixture, KMeans, MiniBatchKMeans
+from core.estimators import BayesianGaussianMixture, GaussianMixture, KMeans, MiniBatchKMeans
 from core.fit import History, Info, State
 from core.kmeans import Centroids
 from core.mixture import Mixture

@@ -14,6 +14,7 @@ from core.fit import Step
 from core.mixture import Mixture, Statistics, m_step
 from core.rows import Chunk
 from core.starts import starting_statistics, statistics_from_labels
+from core.stepwise import RunningStatistics
 from core.types import Floats, Ints, MapLike
 
 # A fall of the bound of this size relative to it is the round-off of a sum over rows.
@@ -105,6 +106,10 @@ class EM:
     def update(self, statistics: Statistics) -> Mixture:
         """The M-step."""
         return m_step(self.structure, statistics, self.reg_covar)
+
+    def implied(self, running: RunningStatistics) -> Mixture:
+        """The M-step on what a stream has told so far; of weights, only shares matter."""
+        return self.update(running.statistics)
 
     def quiet(self, step: Step[Mixture], change: float) -> bool:
         """Whether the signed gain is below `tol`.

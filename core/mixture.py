@@ -157,6 +157,12 @@ class Statistics:
     means: Floats
     scatter: Floats
 
+    def times(self, factor: float) -> "Statistics":
+        """Statistics of the same rows with weights multiplied by a factor."""
+        return Statistics(
+            self.log_likelihood * factor, self.total * factor, self.counts * factor, self.means, self.scatter * factor
+        )
+
 
 def statistics_of(structure: type[Covariance], X: Floats, resp: Floats, log_likelihood: float) -> Statistics:
     """Statistics of rows X (n, d) under weighted responsibilities (n, k).

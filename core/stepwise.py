@@ -2,7 +2,7 @@
 
 __all__ = ["RunningStatistics", "Stepwise", "fold", "statistics_of_mixture", "step_size", "stepwise"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from core.covariance import Covariance
@@ -31,8 +31,8 @@ class Stepwise(Protocol[Parameters]):
     def statistics(self, parameters: Parameters) -> Statistics:
         """Those of all its rows under the responsibilities that the parameters give them: the E-step."""
 
-    def update(self, statistics: Statistics) -> Parameters:
-        """The parameters that statistics imply: the M-step."""
+    def implied(self, running: RunningStatistics) -> Parameters:
+        """The parameters that running statistics imply: the M-step."""
 
 
 def step_size(step: int, decay: float, offset: float) -> float:
@@ -53,13 +53,13 @@ def fold(
     Both sides are scatters about their own means, combined as those of two sets of rows: nothing cancels.
     """
     if running is None:
-        return RunningStatistics(_scaled(batch, 1 / batch.total), 1, weight)
+        return RunningStatistics(batch.times(1 / batch.total), 1, weight)
     step = running.n_steps + 1
     gain = step_size(step, decay, offset)
-    kept, added = _scaled(running.statistics, 1 - gain), _scaled(batch, gain / batch.total)
+    kept, added = running.statistics.times(1 - gain), batch.times(gain / batch.total)
     # Their totals sum to 1 but for round-off, which a long stream must not pile up.
     joined = combine(structure, kept, added)
-    return RunningStatistics(_scaled(joined, 1 / joined.total), step, running.weight + weight)
+    return RunningStatistics(joined.times(1 / joined.total), step, running.weight + weight)
 
 
 def statistics_of_mixture(mixture: Mixture, log_likelihood: float) -> RunningStatistics:
@@ -87,15 +87,4 @@ def stepwise(
     with one_blas_thread():
         batch = algorithm.statistics(parameters)
         running = fold(algorithm.structure, running, batch, weight, decay, offset)
-        return algorithm.update(running.statistics), running
-
-
-def _scaled(statistics: Statistics, factor: float) -> Statistics:
-    """Statistics of rows whose weights are multiplied by a factor."""
-    return replace(
-        statistics,
-        log_likelihood=statistics.log_likelihood * factor,
-        total=statistics.total * factor,
-        counts=statistics.counts * factor,
-        scatter=statistics.scatter * factor,
-    )
+        return algorithm.implied(running), running

@@ -45,6 +45,16 @@ class Covariance(ABC):
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         """Shape of `covariances`, `precisions_cholesky` and `precisions`."""
 
+    @classmethod
+    def shape_of_one(cls, n_features: int) -> tuple[int, ...]:
+        """Shape of one component's covariance."""
+        return cls.shape(1, n_features)[1:]
+
+    @staticmethod
+    def rows_each(counts: Floats) -> Floats:
+        """How many rows stand behind each covariance: `counts` (k,), or their mean () behind a shared one."""
+        return counts
+
     @staticmethod
     @abstractmethod
     def count(n_components: int, n_features: int) -> int:
@@ -160,6 +170,10 @@ class Covariance(ABC):
         # inf − inf inside a product: the distance overflowed all the same.
         squares[np.isnan(squares)] = np.inf
         return squares
+
+    def trace(self, scatter: Floats) -> float:
+        """Σₖ tr(Σₖ⁻¹ Tₖ): the squared distances of the rows whose scatter about the means is T, summed."""
+        return float((self.precisions * scatter).sum())
 
     @property
     def n_parameters(self) -> int:

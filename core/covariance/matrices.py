@@ -133,6 +133,14 @@ class Tied(Matrices):
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
 
+    @classmethod
+    def shape_of_one(cls, n_features: int) -> tuple[int, ...]:
+        return cls.shape(1, n_features)
+
+    @staticmethod
+    def rows_each(counts: Floats) -> Floats:
+        return np.asarray(counts.mean())
+
     @staticmethod
     def count(n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2

@@ -131,6 +131,9 @@ class Spherical(Variances):
     def log_det(self) -> Floats:
         return self.n_features * np.log(self.precisions_cholesky)
 
+    def trace(self, scatter: Floats) -> float:
+        return self.n_features * super().trace(scatter)
+
     def mapped(self, scale: Floats, rotation: Floats | None) -> Covariance:
         if rotation is None and (scale == 1).all():
             return self

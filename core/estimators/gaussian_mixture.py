@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from core.checks import check_array, check_weights
 from core.covariance import COVARIANCES
 from core.em import EM, fit_labelled
+from core.estimators.fitted import FittedMixture
 from core.estimators.mixture_estimator import MixtureAlgorithm, MixtureEstimator, Names
 from core.fit import History, Info, Outcome
 from core.metrics import aic, bic
@@ -20,7 +21,7 @@ from core.stepwise import RunningStatistics, statistics_of_mixture
 from core.types import Floats, Ints, MapLike
 
 
-class GaussianMixture(MixtureEstimator[Mixture]):
+class GaussianMixture(FittedMixture, MixtureEstimator[Mixture]):
     """Gaussian mixture by EM, with scikit-learn's parameters, defaults and fitted attributes.
 
     Beyond them:
@@ -39,8 +40,6 @@ class GaussianMixture(MixtureEstimator[Mixture]):
     which is in float64. `history_` is a `History`; after `partial_fit` there are `n_steps_` and `statistics_` instead
     of what a whole fit leaves.
     """
-
-    mixture_: Mixture
 
     def __init__(
         self,
@@ -158,43 +157,8 @@ class GaussianMixture(MixtureEstimator[Mixture]):
     def _kept(self) -> Mixture:
         return self.mixture_
 
-    @property
-    def _model(self) -> Mixture:
-        return self.mixture_
-
     def _running(self) -> RunningStatistics:
         return statistics_of_mixture(self.mixture_, getattr(self, "lower_bound_", 0.0))
-
-    def _public(self, array: Floats) -> Floats:
-        # A copy or a view that is read-only: the model would not follow a change, and must not seem to.
-        shown: Floats = array.astype(self._dtype, copy=False)[...]
-        shown.flags.writeable = False
-        return shown
-
-    @property
-    def weights_(self) -> Floats:
-        """Mixing weights, shape (k,)."""
-        return self._public(self.mixture_.weights)
-
-    @property
-    def means_(self) -> Floats:
-        """Means, shape (k, d)."""
-        return self._public(self.mixture_.means)
-
-    @property
-    def covariances_(self) -> Floats:
-        """Full (k, d, d), tied (d, d), diag (k, d), spherical (k,)."""
-        return self._public(self.mixture_.covariances)
-
-    @property
-    def precisions_(self) -> Floats:
-        """Inverses of the covariances, in their shape."""
-        return self._public(self.mixture_.covariance.precisions)
-
-    @property
-    def precisions_cholesky_(self) -> Floats:
-        """Upper triangles P with precision P Pᵀ, or one over the deviations, in the shape of the covariances."""
-        return self._public(self.mixture_.covariance.precisions_cholesky)
 
     def _n_parameters(self) -> int:
         """Free parameters, by the name that scikit-learn's users know."""
