@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from core.errors import ConvergenceWarning, InvalidParameter, InvalidRows, NotFittedError
-from core.estimators import GaussianMixture, KMeans, MiniBatchKMeans
+from core.estimators import BayesianGaussianMixture, GaussianMixture, KMeans, MiniBatchKMeans
 
 # Scikit-learn's own KMeans is excused too: rows drawn at random depend on how many there are.
 NOT_OURS = {
@@ -30,6 +30,9 @@ NOT_OURS = {
         GaussianMixture(),
         GaussianMixture(2, covariance_type="diag", max_iter=3),
         GaussianMixture(2, covariance_type="tied", init_params="random_from_data"),
+        BayesianGaussianMixture(),
+        BayesianGaussianMixture(2, covariance_type="diag", weight_concentration_prior_type="dirichlet_distribution"),
+        BayesianGaussianMixture(2, covariance_type="tied", init_params="random", max_iter=5),
         KMeans(),
         KMeans(2, init="random", n_init=2, max_iter=5),
         MiniBatchKMeans(),

@@ -7,7 +7,7 @@ import pytest
 
 from core.covariance import COVARIANCES
 from core.errors import CollapsedComponent
-from core.estimators import GaussianMixture, KMeans
+from core.estimators import BayesianGaussianMixture, GaussianMixture, KMeans
 from core.threads import thread_map, usable_cores
 
 
@@ -52,6 +52,9 @@ def test_the_environment_limits_the_threads(limit, expected, monkeypatch):
 
 
 ESTIMATORS = [GaussianMixture(4, covariance_type=name, random_state=0, max_iter=4, tol=0) for name in COVARIANCES]
+ESTIMATORS += [
+    BayesianGaussianMixture(4, covariance_type=name, random_state=0, max_iter=4, tol=0) for name in COVARIANCES
+]
 ESTIMATORS.append(KMeans(4, random_state=0))
 
 
