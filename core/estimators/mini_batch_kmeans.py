@@ -20,6 +20,7 @@ from core.checks import (
     check_real,
     check_rows,
     check_sample_weight,
+    check_verbose,
 )
 from core.errors import InvalidParameter
 from core.estimators.base import exhaust, feature_names
@@ -85,6 +86,7 @@ class MiniBatchKMeans(KMeans):
         check_integer("max_iter", self.max_iter, 1)
         check_integer("batch_size", self.batch_size, 1)
         check_real("tol", self.tol, 0.0)
+        check_verbose(self.verbose)
         check_random_state(self.random_state)
         self._check_rates()
         for name in ("max_no_improvement", "init_size"):
