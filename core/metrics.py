@@ -1,10 +1,13 @@
-"""How good a model is: information criteria, silhouette, and agreement with known labels."""
+"""How good a model is: information criteria, separation of its clusters, and agreement with known labels."""
 
 __all__ = [
     "adjusted_rand",
     "aic",
     "bic",
+    "calinski_harabasz",
+    "davies_bouldin",
     "error_rate",
+    "icl",
     "majority_mapping",
     "normalized_mutual_info",
     "silhouette_samples",
@@ -16,14 +19,16 @@ from math import log
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
-from scipy.spatial.distance import cdist
+from scipy.special import entr
 
-from core.checks import check_labels, check_rows
+from core.checks import check_labels, check_matrix, check_sample_weight
 from core.errors import InvalidParameter
+from core.separation import calinski_harabasz, davies_bouldin
+from core.silhouette import silhouette_samples, silhouette_score
 from core.types import Floats, Ints
 
-# Distances of a chunk of rows to all rows are held at once: this many.
-DISTANCES = 2**22
+# Responsibilities sum to 1 within this: what survives float32.
+RESP_TOLERANCE = 1e-6
 
 
 def aic(log_likelihood: float, n_parameters: int) -> float:
@@ -39,40 +44,28 @@ def bic(log_likelihood: float, n_parameters: int, n_samples: float) -> float:
     return n_parameters * log(n_samples) - 2.0 * log_likelihood
 
 
-def silhouette_samples(X: ArrayLike, labels: ArrayLike) -> Floats:
-    """Silhouette of each row, shape (n,), in [−1, 1]: (b − a) / max(a, b) (Rousseeuw 1987).
+def icl(
+    log_likelihood: float,
+    n_parameters: int,
+    n_samples: float,
+    resp: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Integrated completed likelihood, BIC + 2 E with the entropy E = −Σᵢ wᵢ Σₖ rᵢₖ log rᵢₖ (nats); lower is better.
 
-    a is the mean distance to the other rows of the row's cluster, b the least mean distance to another cluster; a
-    row alone in its cluster has 0. Distances are Euclidean, exact, and held for a chunk of rows at a time.
-    Raises `InvalidParameter` unless there are from 2 to n − 1 labels.
+    `resp` (n, k) are the responsibilities, each row summing to 1 within 1e-6; the other arguments are those of `bic`.
+    This is −2 times the criterion of Biernacki, Celeux & Govaert (2000), with responsibilities where they have
+    the most probable component (McLachlan & Peel 2000, §6.10.3). E is 0 where every row is sure of its component.
     """
-    rows = check_rows(X)
-    n_samples = rows.shape[0]
-    names, codes = np.unique(check_labels("labels", labels, n_samples), return_inverse=True)
-    if not 2 <= names.size < n_samples:
-        raise InvalidParameter("labels", labels, f"must name from 2 to {n_samples - 1} clusters, not {names.size}")
-    one_hot = sparse.csr_array((np.ones(n_samples), codes, np.arange(n_samples + 1)), shape=(n_samples, names.size))
-    sizes = np.bincount(codes)
-    result = np.empty(n_samples)
-    step = max(1, DISTANCES // n_samples)
-    for start in range(0, n_samples, step):
-        part = slice(start, start + step)
-        own, place = codes[part], np.arange(codes[part].size)
-        totals = np.asarray((one_hot.T @ cdist(rows[part], rows).T).T)
-        within = totals[place, own] / np.maximum(sizes[own] - 1, 1)
-        between = totals / sizes
-        between[place, own] = np.inf
-        nearest = between.min(axis=1)
-        larger = np.maximum(within, nearest)
-        result[part] = np.where((sizes[own] > 1) & (larger > 0), nearest - within, 0.0) / np.where(
-            larger > 0, larger, 1.0
-        )
-    return result
-
-
-def silhouette_score(X: ArrayLike, labels: ArrayLike) -> float:
-    """Mean silhouette of the rows (Rousseeuw 1987)."""
-    return float(silhouette_samples(X, labels).mean())
+    shares = check_matrix("resp", resp)
+    weight = check_sample_weight(sample_weight, shares.shape[0])
+    if ((shares < 0) | (shares > 1 + RESP_TOLERANCE)).any():
+        row = int(np.argmax(((shares < 0) | (shares > 1 + RESP_TOLERANCE)).any(axis=1)))
+        raise InvalidParameter("resp", resp, f"must lie in [0, 1] (row {row})")
+    wrong = np.abs(shares.sum(axis=1) - 1) > RESP_TOLERANCE
+    if wrong.any():
+        raise InvalidParameter("resp", resp, f"must sum to 1 over the components (row {int(np.argmax(wrong))})")
+    return bic(log_likelihood, n_parameters, n_samples) + 2.0 * float(weight @ entr(shares).sum(axis=1))
 
 
 def adjusted_rand(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:

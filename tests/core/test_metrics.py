@@ -3,6 +3,7 @@ import pytest
 import sklearn.metrics as theirs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 from core import metrics
 from core.errors import InvalidParameter
@@ -46,36 +47,6 @@ def test_adjusted_rand_of_many_rows_does_not_overflow():
     assert metrics.adjusted_rand(labels, 1 - labels) == 1.0
 
 
-@pytest.mark.parametrize("chunk", [1, 1000, 2**22])
-def test_silhouette_is_scikit_learns(chunk, blobs, monkeypatch):
-    monkeypatch.setattr(metrics, "DISTANCES", chunk)
-    X, labels = blobs(n=150, k=4)
-    labels[0] = 9  # alone in its cluster
-    np.testing.assert_allclose(
-        metrics.silhouette_samples(X, labels), theirs.silhouette_samples(X, labels), rtol=1e-9, atol=1e-12
-    )
-    assert metrics.silhouette_score(X, labels) == pytest.approx(theirs.silhouette_score(X, labels), rel=1e-10)
-
-
-def test_silhouette_of_equal_rows_is_zero():
-    np.testing.assert_array_equal(metrics.silhouette_samples(np.ones((4, 2)), [0, 0, 1, 1]), 0)
-
-
-def test_silhouette_of_shifted_rows_is_the_same(blobs):
-    X, labels = blobs(n=60)
-    X = np.round(X * 1024) / 1024
-    np.testing.assert_allclose(
-        metrics.silhouette_samples(X + 1e8, labels), metrics.silhouette_samples(X, labels), rtol=1e-12
-    )
-
-
-@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0, 1], [0.5, 1.0, 2.0]])
-def test_silhouette_needs_from_two_to_n_minus_one_clusters(labels):
-    with pytest.raises(InvalidParameter) as refused:
-        metrics.silhouette_samples(np.zeros((3, 1)), labels)
-    assert refused.value.name == "labels"
-
-
 def test_labels_of_different_lengths_are_refused():
     with pytest.raises(InvalidParameter, match="labels_pred"):
         metrics.adjusted_rand([0, 1], [0])
@@ -86,3 +57,41 @@ def test_labels_of_different_lengths_are_refused():
 def test_criteria():
     assert metrics.aic(-100.0, 5) == 210.0
     assert metrics.bic(-100.0, 5, 100) == pytest.approx(200 + 5 * np.log(100))
+
+
+def test_icl_is_bic_and_twice_the_entropy(rng):
+    resp = rng.dirichlet([0.3, 0.5, 1.0], size=50)
+    weight = rng.uniform(0, 2, 50)
+    entropy = -sum(w * r * np.log(r) for row, w in zip(resp, weight, strict=True) for r in row)
+    plain = metrics.icl(-100.0, 5, 50, resp)
+    assert plain > metrics.bic(-100.0, 5, 50)
+    assert metrics.icl(-100.0, 5, 50, resp, weight) == pytest.approx(metrics.bic(-100.0, 5, 50) + 2 * entropy)
+    assert metrics.icl(-100.0, 5, 50, np.eye(3)[rng.integers(0, 3, 50)]) == metrics.bic(-100.0, 5, 50)
+    assert metrics.icl(-1.0, 1, 2, np.full((2, 4), 0.25)) == pytest.approx(metrics.bic(-1.0, 1, 2) + 4 * np.log(4))
+
+
+def test_icl_completes_the_likelihood(blobs):
+    """log p(x) less the entropy is the mean of log p(x, z) under the responsibilities (McLachlan & Peel, eq. 6.68)."""
+    from core.estimators import GaussianMixture
+
+    X, _ = blobs(n=300)
+    mixture = GaussianMixture(3, random_state=0).fit(X)
+    resp = mixture.predict_proba(X)
+    joint = np.stack(
+        [
+            np.log(mixture.weights_[k]) + multivariate_normal(mixture.means_[k], mixture.covariances_[k]).logpdf(X)
+            for k in range(3)
+        ],
+        axis=1,
+    )
+    completed = float((resp * joint).sum())
+    total = mixture.score(X) * 300
+    expected = -2 * completed + 29 * np.log(300)
+    assert metrics.icl(total, 29, 300, resp) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("resp", [[[0.5, 0.6]], [[1.5, -0.5]], [[np.nan, 1.0]], [0.5, 0.5], "sure"])
+def test_icl_takes_responsibilities_alone(resp):
+    with pytest.raises(InvalidParameter) as refused:
+        metrics.icl(-1.0, 1, 1, resp)
+    assert refused.value.name == "resp"

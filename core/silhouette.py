@@ -1,0 +1,131 @@
+"""Silhouettes of rows: how much nearer each is to its own cluster than to the next one."""
+
+__all__ = ["silhouette_samples", "silhouette_score"]
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+
+from core.checks import check_integer, check_labels, check_rows
+from core.errors import InvalidParameter
+from core.fit import generator_from
+from core.kmeans import frame
+from core.linalg import EPS
+from core.rows import one_blas_thread
+from core.threads import thread_map
+from core.types import Floats, Ints, MapLike
+
+# A block of distances is computed at once: 1 MiB stays near the processor.
+BLOCK_ROWS, BLOCK_COLUMNS = 256, 512
+
+# The relative error of a distance by way of products; where it might be more, differences are taken.
+TOLERANCE = 1e-12
+
+# Of a block with more such pairs than one in so many, all are taken by differences.
+FEW = 16
+
+
+def silhouette_samples(X: ArrayLike, labels: ArrayLike, *, chunk_map: MapLike = thread_map) -> Floats:
+    """Silhouette of each row, shape (n,), in [−1, 1]: (b − a) / max(a, b) (Rousseeuw 1987).
+
+    a is the mean distance to the other rows of the row's cluster, b the least mean distance to another cluster; a
+    row alone in its cluster has 0. Distances are Euclidean, of all pairs, each within 1e-12 of itself; beside the
+    rows, memory is that of a few copies of them. Time grows with n². There are no weights: the mean over the *other*
+    rows of a cluster has no meaning for fractions of a row. `chunk_map` maps blocks of rows, by default over threads.
+    Raises `InvalidParameter` unless there are from 2 to n − 1 labels.
+    """
+    rows = check_rows(X)
+    n_samples = rows.shape[0]
+    names, codes = np.unique(check_labels("labels", labels, n_samples), return_inverse=True)
+    if not 2 <= names.size < n_samples:
+        raise InvalidParameter("labels", labels, f"must name from 2 to {n_samples - 1} clusters, not {names.size}")
+    offset, scale = frame(rows)
+    # Rows of a cluster side by side: their distances are summed as they lie.
+    order = np.argsort(codes, kind="stable")
+    Z = (rows[order].astype(np.float64) - offset) / scale
+    blocks = [slice(start, min(start + BLOCK_ROWS, n_samples)) for start in range(0, n_samples, BLOCK_ROWS)]
+    with one_blas_thread():
+        parts = chunk_map(partial(_silhouettes, Z, codes[order], np.bincount(codes)), blocks)
+    result = np.empty(n_samples)
+    result[order] = np.concatenate(list(parts))
+    return result
+
+
+def silhouette_score(
+    X: ArrayLike,
+    labels: ArrayLike,
+    *,
+    sample_size: int | None = None,
+    random_state: int | np.random.Generator | np.random.RandomState | None = None,
+) -> float:
+    """Mean silhouette of the rows (Rousseeuw 1987), or of `sample_size` of them drawn by `random_state`.
+
+    The drawn rows stand alone: distances are those among them, as in scikit-learn.
+    """
+    if sample_size is None:
+        return float(silhouette_samples(X, labels).mean())
+    rows = check_rows(X)
+    n_samples = rows.shape[0]
+    if check_integer("sample_size", sample_size, 3) > n_samples:
+        raise InvalidParameter("sample_size", sample_size, f"must be at most the number of rows, {n_samples}")
+    chosen = np.sort(generator_from(random_state).choice(n_samples, sample_size, replace=False))
+    return float(silhouette_samples(rows[chosen], check_labels("labels", labels, n_samples)[chosen]).mean())
+
+
+def _silhouettes(Z: Floats, codes: Ints, sizes: Ints, block: slice) -> Floats:
+    """Silhouettes of a block of rows, all of them sorted by cluster."""
+    own = codes[block]
+    place = np.arange(own.size)
+    totals = _distance_sums(Z, codes, sizes, block)
+    within = totals[place, own] / np.maximum(sizes[own] - 1, 1)
+    between = totals / sizes
+    between[place, own] = np.inf
+    nearest = between.min(axis=1)
+    larger = np.maximum(within, nearest)
+    counted = (sizes[own] > 1) & (larger > 0)
+    silhouettes: Floats = np.where(counted, nearest - within, 0.0) / np.where(counted, larger, 1.0)
+    return silhouettes
+
+
+def _distance_sums(Z: Floats, codes: Ints, sizes: Ints, block: slice) -> Floats:
+    """Sums (rows of the block, k) of their distances to the rows of each cluster.
+
+    ‖x − y‖² = ‖x‖² − 2 x·y + ‖y‖² is one product, of [−2x, ‖x‖², 1] and [y, 1, ‖y‖²], about an origin amid the block.
+    It is wrong by at most (2d + 4) u (‖x‖ + ‖y‖)² (Higham 2002, §3.1), and the distance by half of that over the
+    distance. Pairs too near to each other for `TOLERANCE`, among them each row and itself, are left to differences.
+    """
+    origin = np.median(Z[block], axis=0)
+    Y = Z - origin
+    squares = np.einsum("ij,ij->i", Y, Y)
+    X, ones = Y[block], np.ones((Z.shape[0], 1))
+    left = np.ascontiguousarray(np.hstack([-2 * X, squares[block, None], ones[block]]).T)
+    right = np.hstack([Y, ones, squares[:, None]])
+    norms = np.sqrt(squares)
+    ends = np.cumsum(sizes)
+    bound = (Z.shape[1] + 4) * EPS / 2 / TOLERANCE * (norms[block].max() + norms) ** 2
+    totals = np.zeros((X.shape[0], sizes.size))
+    # In place, for a new array of this size is new memory every time, and that takes longer than a product.
+    space = np.empty((X.shape[0], BLOCK_COLUMNS))
+    for start in range(0, Z.shape[0], BLOCK_COLUMNS):
+        stop = min(start + BLOCK_COLUMNS, Z.shape[0])
+        distances = np.matmul(left.T, right[start:stop].T, out=space[:, : stop - start])
+        if (distances.min(axis=0) < bound[start:stop]).any():
+            near = distances < bound[start:stop]
+            if FEW * np.count_nonzero(near) > near.size:
+                distances = cdist(X, Y[start:stop], "sqeuclidean")
+            else:
+                _correct(distances, near, X, Y[start:stop])
+        np.sqrt(distances, out=distances)
+        first, last = codes[start], codes[stop - 1]
+        starts = [0, *(ends[first:last] - start)]
+        totals[:, first : last + 1] += np.add.reduceat(distances, starts, axis=1)
+    return totals
+
+
+def _correct(squares: Floats, near: NDArray[np.bool_], X: Floats, Y: Floats) -> None:
+    """Squared distances by differences where `near` says so."""
+    i, j = np.nonzero(near)
+    differences = X[i] - Y[j]
+    squares[i, j] = np.einsum("ij,ij->i", differences, differences)
