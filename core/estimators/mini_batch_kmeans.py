@@ -88,6 +88,7 @@ class MiniBatchKMeans(KMeans):
         check_real("tol", self.tol, 0.0)
         check_verbose(self.verbose)
         check_random_state(self.random_state)
+        check_verbose(self.verbose)
         self._check_rates()
         for name in ("max_no_improvement", "init_size"):
             value = getattr(self, name)
@@ -313,8 +314,8 @@ class MiniBatchKMeans(KMeans):
 
     def _keep(self, frame: Frame, learned: Learned, dtype: np.dtype[Any]) -> None:
         self._frame, self._learned = frame, learned
-        self.cluster_centers_ = frame.leave(learned.centers).astype(dtype, copy=False)
-        self.centroids_ = Centroids(self.cluster_centers_)
+        self.centroids_ = Centroids(frame.leave(learned.centers))
+        self.cluster_centers_ = self.centroids_.cluster_centers.astype(dtype, copy=False)
         self.counts_ = learned.counts
 
     def _forget(self) -> None:

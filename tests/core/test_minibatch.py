@@ -353,6 +353,7 @@ INVALID = [
     *({"reassignment_ratio": value} for value in (-0.1, 1.5, np.nan, "a", True)),
     *({"compute_labels": value} for value in (1, "yes", None)),
     *({"random_state": value} for value in (-1, "0", True)),
+    *({"verbose": value} for value in (-1, "yes", 1.5)),
 ]
 
 
