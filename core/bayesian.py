@@ -22,6 +22,9 @@ from core.starts import starting_statistics, statistics_from_labels
 from core.stepwise import RunningStatistics
 from core.types import Floats, Ints, MapLike
 
+# That of a bound whose terms are computed in 32 bits: a few times what was measured (`docs/numerics.md`).
+BOUND_ROUND_OFF_FLOAT32 = 2e-7
+
 
 @dataclass(frozen=True)
 class VariationalBayes:
@@ -47,7 +50,9 @@ class VariationalBayes:
     expectation: Expectation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        prepared = Expectation(self.X, self.sample_weight, self.n_components, self.structure, self.chunk_map)
+        prepared = Expectation(
+            self.X, self.sample_weight, self.n_components, self.structure, self.chunk_map, self.reg_covar
+        )
         object.__setattr__(self, "expectation", prepared)
 
     @property
@@ -104,19 +109,21 @@ class VariationalBayes:
         return power_of_two(float(self.sample_weight.max()))
 
     def quiet(self, step: Step[Posterior], change: float) -> bool:
-        """Whether the signed gain is below `tol`.
+        """Whether the signed gain is below `tol`, or below the round-off of 32-bit floats where rows are such.
 
         A fall counts as no gain only within round-off or, with `reg_covar` > 0, within `tol`: the E-step knows
         nothing of it. Any other fall is no convergence. With `tol` = 0 nothing is quiet.
         """
         allowed = self.slack(step.objective)
+        small = max(self.tol, allowed) if self.X.dtype == np.float32 else self.tol
         if self.reg_covar > 0:
             allowed = max(allowed, self.tol)
-        return self.tol > 0 and -allowed < change < self.tol
+        return self.tol > 0 and -allowed < change < small
 
     def slack(self, objective: float) -> float:
         """Round-off of the bound."""
-        return BOUND_ROUND_OFF * max(1.0, abs(objective))
+        round_off = BOUND_ROUND_OFF_FLOAT32 if self.X.dtype == np.float32 else BOUND_ROUND_OFF
+        return round_off * max(1.0, abs(objective))
 
     def finish(self, posterior: Posterior, objective: float) -> float:
         """The bound after the last M-step."""

@@ -1,4 +1,5 @@
 import itertools
+import pickle
 import warnings
 from types import SimpleNamespace
 
@@ -565,3 +566,90 @@ def test_only_a_small_gain_is_convergence(blobs):
         assert not algorithm.quiet(step, 1e-2)
         assert not algorithm.quiet(step, -1e-2)
         assert algorithm.quiet(step, -1e-4) == (reg_covar > 0)
+
+
+@combinations
+def test_the_first_batch_of_a_stream_is_a_first_iteration(weights, name, blobs):
+    X, _ = blobs(n=200)
+    options = {"covariance_type": name, "weight_concentration_prior_type": weights}
+    once = fit(X, max_iter=1, **options)
+    begun = BayesianGaussianMixture(4, init_params="block", **options).partial_fit(X)
+    for attribute in ("weights_", "means_", "covariances_", "mean_precision_", "covariance_prior_"):
+        np.testing.assert_allclose(getattr(begun, attribute), getattr(once, attribute), rtol=1e-12, err_msg=attribute)
+    assert begun.n_steps_ == 1
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_stream_comes_near_the_fit_of_all_its_rows(name, rng):
+    groups = rng.integers(0, 3, 8000)
+    X = rng.normal(size=(8000, 2)) + np.array([[0, 0], [6, 0], [0, 6]])[groups]
+    options = {"covariance_type": name, "init_params": "kmeans", "random_state": 0}
+    whole = fit(X, 3, **options)
+    stream = BayesianGaussianMixture(3, step_decay=1.0, step_offset=0.0, **options)
+    for batch in np.split(X, 40):
+        stream.partial_fit(batch)
+    # Every row seen counts, and the prior is that of the first batch.
+    assert stream.mean_precision_.sum() == pytest.approx(8003)
+    np.testing.assert_allclose(stream.mean_prior_, X[:200].mean(axis=0))
+    np.testing.assert_allclose(np.sort(stream.weights_), np.sort(whole.weights_), atol=0.01)
+    order, expected = np.lexsort(stream.means_.round().T), np.lexsort(whole.means_.round().T)
+    np.testing.assert_allclose(stream.means_[order], whole.means_[expected], atol=0.05)
+    assert stream.score(X) == pytest.approx(whole.score(X), abs=5e-3)
+
+
+def test_a_stream_goes_on_from_a_fit(blobs):
+    X, _ = blobs(n=300)
+    model = fit(X[:200], 3)
+    prior = model.mean_prior_.copy()
+    model.partial_fit(X[200:], sample_weight=np.full(100, 2.0))
+    assert model.n_steps_ == 2
+    assert model.mean_precision_.sum() == pytest.approx(403)
+    np.testing.assert_array_equal(model.mean_prior_, prior)
+    again = pickle.loads(pickle.dumps(model)).partial_fit(X[:50])
+    np.testing.assert_array_equal(again.means_, model.partial_fit(X[:50]).means_)
+
+
+@combinations
+def test_rows_given_as_float32_are_answered_as_such(weights, name, blobs):
+    X, _ = blobs(n=2000)
+    options = {"covariance_type": name, "weight_concentration_prior_type": weights, "max_iter": 20, "tol": 0.0}
+    double, single = fit(X, 3, **options), fit(X.astype(np.float32), 3, **options)
+    for attribute in ("weights_", "means_", "covariances_", "mean_precision_", "covariance_prior_", "mean_prior_"):
+        got = getattr(single, attribute)
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, getattr(double, attribute), rtol=2e-2, atol=2e-2, err_msg=attribute)
+    assert single.predict_proba(X[:5].astype(np.float32)).dtype == np.float32
+    assert single.lower_bound_ == pytest.approx(double.lower_bound_, rel=1e-4)
+
+
+def test_round_off_of_32_bits_is_neither_a_fall_nor_a_gain(rng):
+    X = (rng.normal(size=(20_000, 4)) + 5.0 * rng.integers(0, 3, 20_000)[:, None]).astype(np.float32)
+    model = BayesianGaussianMixture(3, tol=1e-9, max_iter=200, random_state=0)
+    infos = list(model.fit_steps(X))
+    assert model.converged_
+    assert not any(info.fell for info in infos)
+
+
+def test_the_history_holds_the_parameters_of_each_iteration(blobs):
+    X, _ = blobs(n=100)
+    model = fit(X, 3, max_iter=4, tol=0.0, history="parameters")
+    for n_iter in (1, 4):
+        shorter = fit(X, 3, max_iter=n_iter, tol=0.0)
+        np.testing.assert_array_equal(model.history_.parameters["means"][n_iter - 1], shorter.means_)
+        np.testing.assert_array_equal(model.history_.parameters["covariances"][n_iter - 1], shorter.covariances_)
+
+
+def test_fitted_arrays_cannot_be_changed(blobs):
+    model = fit(blobs()[0], 2)
+    for attribute in ("means_", "mean_precision_", "mean_prior_", "covariance_prior_"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(model, attribute)[...] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        model.weight_concentration_[0][0] = 0
+
+
+def test_all_starts_and_their_subsamples_are_taken(blobs):
+    X, _ = blobs(n=300)
+    for init_params in ("kmeans", "k-means++", "random", "random_from_data", "block"):
+        model = fit(X, 3, init_params=init_params, init_size=100, random_state=0, max_iter=500)
+        assert model.converged_
