@@ -26,8 +26,8 @@ class Info:
     """Diagnostics of one iteration.
 
     `objective` is the mean log-likelihood (nats a unit of weight) for a mixture, the inertia for k-means, of the
-    parameters *before* this iteration's update; `change` is signed (infinite at the first iteration). `fell` says
-    that the objective went the wrong way by more than round-off.
+    parameters *before* this iteration's update; for a Bayesian mixture the bound (nats) *after* it. `change` is
+    signed (infinite at the first iteration). `fell` says that the objective went the wrong way by more than round-off.
     """
 
     init: int
