@@ -12,7 +12,6 @@ __all__ = [
 ]
 
 from math import frexp, ldexp
-from typing import NoReturn
 
 import numpy as np
 from scipy.linalg import lapack
@@ -29,48 +28,55 @@ TINY = float(np.finfo(np.float64).tiny)
 
 
 class SingularMatrix(ArithmeticError):
-    """A matrix is not positive definite in floating point: the `pivot` of a `feature` is not above its `bound`."""
+    """A matrix, of a `component`, is not positive definite: the `pivot` of a `feature` is not above its `bound`."""
 
-    def __init__(self, feature: int, pivot: float, bound: float) -> None:
-        super().__init__(feature, pivot, bound)
+    def __init__(self, component: int, feature: int, pivot: float, bound: float) -> None:
+        super().__init__(component, feature, pivot, bound)
+        self.component = component
         self.feature = feature
         self.pivot = pivot
         self.bound = bound
 
 
-def precision_cholesky(covariance: Floats, noise: Floats) -> Floats:
-    """The upper triangle P with Σ⁻¹ = P Pᵀ, so that z = (x − μ) P is white; Σ has shape (d, d).
+def precision_cholesky(covariances: Floats, noise: Floats) -> Floats:
+    """The upper triangles P with Σ⁻¹ = P Pᵀ, so that z = (x − μ) P is white; Σ and P have shape (k, d, d).
 
-    From Σ = L Lᵀ one has P = L⁻ᵀ. Raises `SingularMatrix` with the feature whose variance, given the features
-    before it, is not above the round-off of its own variance, its `noise` (d,), and the least normal float: such a
-    pivot is noise, and a density computed from it would be, too.
+    From Σ = L Lᵀ one has P = L⁻ᵀ. Raises `SingularMatrix` with the first component, and in it the first feature whose
+    variance, given the features before it, is not above the round-off of its own variance, its `noise` (k or 1, d or
+    1), and the least normal float: such a pivot is noise, and a density computed from it would be, too.
     """
-    lower, info = lapack.dpotrf(covariance, lower=1)
-    diagonal = np.diagonal(lower).copy()
+    lowers, stops = np.empty_like(covariances), np.zeros(len(covariances), dtype=np.int64)
+    for component, covariance in enumerate(covariances):
+        lowers[component], stops[component] = lapack.dpotrf(covariance, lower=1)
     # LAPACK leaves the pivot at which it stopped as it is, before the root.
-    pivots = np.square(diagonal)
-    bounds = np.maximum(covariance.shape[0] * EPS * np.diagonal(covariance), np.maximum(noise, TINY))
-    if info > 0:
-        _refuse(info - 1, min(diagonal[info - 1], 0.0), bounds)
-    if (pivots <= bounds).any():
-        first = int(np.argmax(pivots <= bounds))
-        _refuse(first, pivots[first], bounds)
-    return np.ascontiguousarray(_inverse_of_triangle(lower).T)
+    pivots = np.square(np.diagonal(lowers, axis1=1, axis2=2))
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    bounds = np.maximum(np.maximum(covariances.shape[1] * EPS * variances, noise), TINY)
+    low = pivots <= bounds
+    if stops.any() or low.any():
+        component = int(np.argmax((stops > 0) | low.any(axis=1)))
+        feature = int(stops[component]) - 1 if stops[component] else int(np.argmax(low[component]))
+        pivot = min(lowers[component, feature, feature], 0.0) if stops[component] else pivots[component, feature]
+        raise SingularMatrix(component, feature, float(pivot), float(bounds[component, feature]))
+    factors = np.empty_like(covariances)
+    for lower, factor in zip(lowers, factors, strict=True):
+        factor[...] = lapack.dtrtri(lower, lower=1)[0].T
+    return factors
 
 
-def _refuse(feature: int, pivot: float, bounds: Floats) -> NoReturn:
-    raise SingularMatrix(feature, float(pivot), float(bounds[feature]))
-
-
-def precision_cholesky_of_precision(precision: Floats) -> Floats:
-    """The upper triangle P with Λ = P Pᵀ, from the precision matrix Λ (d, d).
+def precision_cholesky_of_precision(precisions: Floats) -> Floats:
+    """The upper triangles P with Λ = P Pᵀ, from precision matrices Λ (k, d, d); raises `SingularMatrix`.
 
     With J the exchange of first and last, J Λ J = L Lᵀ gives P = J L J.
     """
-    lower, info = lapack.dpotrf(np.ascontiguousarray(precision[::-1, ::-1]), lower=1)
-    if info > 0:
-        raise SingularMatrix(precision.shape[0] - info, min(float(lower[info - 1, info - 1]), 0.0), 0.0)
-    return np.ascontiguousarray(np.tril(lower)[::-1, ::-1])
+    factors = np.empty_like(precisions)
+    for component, precision in enumerate(precisions):
+        lower, info = lapack.dpotrf(np.ascontiguousarray(precision[::-1, ::-1]), lower=1)
+        if info > 0:
+            pivot = min(float(lower[info - 1, info - 1]), 0.0)
+            raise SingularMatrix(component, len(precision) - info, pivot, 0.0)
+        factors[component] = lower[::-1, ::-1]
+    return factors
 
 
 def from_precision_cholesky(triangle: Floats) -> Floats:

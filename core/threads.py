@@ -30,6 +30,8 @@ def thread_map(function: Callable[[Item], Result], items: Iterable[Item], /) -> 
     down, to pickle, or to find dead after a fork.
     """
     tasks = list(items)
+    if len(tasks) < 2:
+        return [function(task) for task in tasks]
     workers = min(usable_cores(), len(tasks))
     if workers < 2:
         return [function(task) for task in tasks]

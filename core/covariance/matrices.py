@@ -86,20 +86,11 @@ class Full(Matrices):
 
     @classmethod
     def factor(cls, covariances: Floats, noise: Floats | None = None) -> Floats:
-        floors = _floors(covariances, noise)
-        factors = []
-        for component, (covariance, floor) in enumerate(zip(covariances, floors, strict=True)):
-            with _collapse_of(component):
-                factors.append(precision_cholesky(covariance, floor))
-        return np.stack(factors)
+        return _factors(covariances, noise)
 
     @classmethod
     def unfactor(cls, precisions: Floats) -> tuple[Floats, Floats]:
-        factors = []
-        for component, precision in enumerate(precisions):
-            with _collapse_of(component):
-                factors.append(precision_cholesky_of_precision(precision))
-        return np.stack([from_precision_cholesky(factor) for factor in factors]), np.stack(factors)
+        return _unfactored(precisions)
 
     @property
     def precisions(self) -> Floats:
@@ -174,14 +165,13 @@ class Tied(Matrices):
 
     @classmethod
     def factor(cls, covariances: Floats, noise: Floats | None = None) -> Floats:
-        with _collapse_of(None):
-            return precision_cholesky(covariances, _floors(covariances, noise))
+        factors: Floats = _factors(covariances[None], None if noise is None else noise[None], shared=True)[0]
+        return factors
 
     @classmethod
     def unfactor(cls, precisions: Floats) -> tuple[Floats, Floats]:
-        with _collapse_of(None):
-            factor = precision_cholesky_of_precision(precisions)
-        return from_precision_cholesky(factor), factor
+        covariances, factors = _unfactored(precisions[None], shared=True)
+        return covariances[0], factors[0]
 
     @property
     def precisions(self) -> Floats:
@@ -205,18 +195,27 @@ class Tied(Matrices):
         return Tied(covariance, self.factor(covariance), self.n_components, self.n_features)
 
 
+def _factors(covariances: Floats, noise: Floats | None, *, shared: bool = False) -> Floats:
+    """Precision Cholesky factors of matrices (k, d, d), of which only the variances of the noise matter."""
+    floors = np.zeros(1) if noise is None else np.diagonal(noise, axis1=1, axis2=2)
+    with _collapse(shared):
+        return precision_cholesky(covariances, floors)
+
+
+def _unfactored(precisions: Floats, *, shared: bool = False) -> tuple[Floats, Floats]:
+    with _collapse(shared):
+        factors = precision_cholesky_of_precision(precisions)
+    return np.stack([from_precision_cholesky(factor) for factor in factors]), factors
+
+
 @contextmanager
-def _collapse_of(component: int | None) -> Iterator[None]:
+def _collapse(shared: bool) -> Iterator[None]:
     """A matrix without a Cholesky factor is a collapse: of a component, or of what all share."""
     try:
         yield
     except SingularMatrix as error:
+        component = None if shared else error.component
         raise CollapsedComponent(component, error.feature, error.pivot, error.bound) from error
-
-
-def _floors(covariances: Floats, noise: Floats | None) -> Floats:
-    """The variances of the noise, shape (…, d) for matrices (…, d, d)."""
-    return np.zeros(covariances.shape[:-1]) if noise is None else np.diagonal(noise, axis1=-2, axis2=-1)
 
 
 def _colour(factor: Floats, Z: Floats) -> Floats:

@@ -102,15 +102,12 @@ class Terms(ABC):
 
     def _coefficients(self, offsets: Floats, linear: Floats, quadratic: Floats, squares: Floats) -> Coefficients:
         """From the parts of H, and the second moments (k, d) of a component's own rows."""
-        d = self.n_features
         H = np.concatenate([offsets[:, None], linear, quadratic], axis=1)
-        typical = np.ones((H.shape[1], H.shape[0]))
-        np.sqrt(squares.T, out=typical[1 : 1 + d])
+        typical = np.empty((H.shape[1], H.shape[0]))
+        np.sqrt(squares.T, out=typical[1 : 1 + self.n_features])
         self.fill(typical)
-        sizes = np.abs(H)
-        # A component of weight 0 has the offset −∞, which loses nothing.
-        sizes[:, 0][np.isinf(sizes[:, 0])] = 0.0
-        return Coefficients(H, np.einsum("kp,pk->k", sizes, typical))
+        # The constant is no larger than the sum of the others, but for an offset, which has no digits to lose.
+        return Coefficients(H, np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:]))
 
 
 class FullTerms(Terms):
