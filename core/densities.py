@@ -3,10 +3,13 @@
 __all__ = ["LogDensities"]
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.covariance import Covariance
+from core.covariance.squares import Squares
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints
 
@@ -26,11 +29,15 @@ class LogDensities:
     means: Floats
     covariance: Covariance
 
+    @cached_property
+    def _squares(self) -> Squares:
+        return self.covariance.squares_about(self.means)
+
     def terms(self, X: Floats) -> Floats:
-        """The log-densities of rows X (n, d), shape (n, k); −∞ where a square overflows."""
-        terms = self.covariance.squared_mahalanobis(X, self.means)
+        """The log-densities of rows X (n, d), shape (k, n); −∞ where a square overflows."""
+        terms = self._squares(X)
         terms *= -0.5
-        terms += self.offsets
+        terms += self.offsets[:, None]
         return terms
 
     def subset(self, components: Ints) -> "LogDensities":
@@ -45,14 +52,43 @@ class LogDensities:
         terms hold no digits of the differences are compared in another way, so that responsibilities are right for
         every finite row.
         """
-        terms = self.terms(X)
-        top = terms.max(axis=1)
-        far = top < FAR
+        terms, top, far = self._below_top(X)
         with np.errstate(under="ignore", divide="ignore", invalid="ignore"):
-            terms -= np.where(np.isfinite(top), top, 0.0)[:, None]
-            log_sums = np.log(np.exp(terms).sum(axis=1))
-            log_resp = terms - log_sums[:, None]
-            log_density = np.where(np.isfinite(top), top + log_sums, top)
-        if far.any():
-            log_resp[far] = far_log_responsibilities(X[far], self.means, self.covariance, self.offsets)
-        return log_density, log_resp
+            log_sums = np.log(np.exp(terms).sum(axis=0))
+            terms -= log_sums
+            log_density = log_sums
+            log_density += top
+        if far is not None:
+            terms[:, far] = self._far(X[far]).T
+        return log_density, terms.T
+
+    def responsibilities(self, X: Floats) -> Floats:
+        """rₙₖ, shape (n, k), as `log_responsibilities` has their logs."""
+        terms, _, far = self._below_top(X)
+        with np.errstate(under="ignore", invalid="ignore"):
+            np.exp(terms, out=terms)
+            terms /= terms.sum(axis=0)
+            if far is not None:
+                terms[:, far] = np.exp(self._far(X[far])).T
+        return np.ascontiguousarray(terms.T)
+
+    def most_probable(self, X: Floats) -> Ints:
+        """The component of the largest responsibility, shape (n,)."""
+        terms, _, far = self._below_top(X)
+        labels: Ints = terms.argmax(axis=0)
+        if far is not None:
+            labels[far] = self._far(X[far]).argmax(axis=1)
+        return labels
+
+    def _below_top(self, X: Floats) -> tuple[Floats, Floats, NDArray[np.bool_] | None]:
+        """Terms (k, n) less each row's largest, which is beside them (n,), and which rows are far, if any is."""
+        terms = self.terms(X)
+        top = terms.max(axis=0)
+        if top.min() >= FAR:
+            terms -= top
+            return terms, top, None
+        terms -= np.where(np.isfinite(top), top, 0.0)
+        return terms, top, top < FAR
+
+    def _far(self, X: Floats) -> Floats:
+        return far_log_responsibilities(X, self.means, self.covariance, self.offsets)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, pi
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from core.checks import check_choice, check_integer, check_matrix, check_rows, check_weights
 from core.covariance import COVARIANCES, Covariance
@@ -17,6 +18,8 @@ from core.densities import LogDensities
 from core.linalg import TINY, row_norms
 from core.rows import Chunk, chunk_slices
 from core.types import Floats, Ints
+
+Array = TypeVar("Array", bound=NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -79,26 +82,31 @@ class Mixture:
 
     def log_prob(self, X: ArrayLike) -> Floats:
         """log N(xₙ | μₖ, Σₖ), shape (n, k); −inf where the density is below every float."""
-        return self._by_chunks(X, lambda rows: (_log_prob(self, rows),))[0]
+        constant = self.n_features * log(2 * pi)
+
+        def of(rows: Floats) -> tuple[Floats]:
+            squares = self.covariance.squared_mahalanobis(rows, self.means)
+            return (self.covariance.log_det - 0.5 * (constant + squares),)
+
+        return self._by_chunks(X, of)[0]
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """log p(xₙ), shape (n,), in nats."""
-        return self._by_chunks(X, lambda rows: log_responsibilities(self, rows)[:1])[0]
+        (log_density,) = self._by_chunks(X, lambda rows: self.log_densities.log_responsibilities(rows)[:1])
+        return log_density
 
     def log_responsibilities(self, X: ArrayLike) -> tuple[Floats, Floats]:
         """log p(xₙ), shape (n,), and log p(k | xₙ), shape (n, k) (Bishop 2006, eq. 9.13)."""
-        log_density, log_resp = self._by_chunks(X, lambda rows: log_responsibilities(self, rows))
-        return log_density, log_resp
+        log_density, log_resp = self._by_chunks(X, self.log_densities.log_responsibilities)
+        return log_density, np.ascontiguousarray(log_resp)
 
     def predict(self, X: ArrayLike) -> Ints:
         """The most probable component of each row, shape (n,)."""
-        return self._by_chunks(X, lambda rows: (log_responsibilities(self, rows)[1].argmax(axis=1),))[0].astype(
-            np.int64
-        )
+        return self._by_chunks(X, lambda rows: (self.log_densities.most_probable(rows),))[0]
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """p(k | xₙ), shape (n, k); finite, and each row sums to 1 however far it lies."""
-        return np.exp(self.log_responsibilities(X)[1])
+        return self._by_chunks(X, lambda rows: (self.log_densities.responsibilities(rows),))[0]
 
     def mahalanobis(self, X: ArrayLike) -> Floats:
         """Distance of each row to each component in its own metric, shape (n, k): √((x−μ)ᵀ Σ⁻¹ (x−μ))."""
@@ -114,21 +122,15 @@ class Mixture:
         ]
         return np.concatenate(groups), np.repeat(np.arange(self.n_components), counts)
 
-    def _by_chunks(self, X: ArrayLike, function: Callable[[Floats], tuple[Floats, ...]]) -> tuple[Floats, ...]:
+    def _by_chunks(self, X: ArrayLike, function: Callable[[Floats], tuple[Array, ...]]) -> tuple[Array, ...]:
         """Results of a function of rows, chunk by chunk: its temporaries stay small whatever n is."""
         rows = check_rows(X, self.n_features)
         slices = chunk_slices(rows.shape[0], rows.shape[1], self.n_components)
         parts = [function(rows[part]) for part in slices]
         if len(parts) == 1:
             return parts[0]
-        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-
-
-def _log_prob(mixture: Mixture, X: Floats) -> Floats:
-    constant = mixture.n_features * log(2 * pi)
-    squares = mixture.covariance.squared_mahalanobis(X, mixture.means)
-    result: Floats = -0.5 * (constant + squares) + mixture.covariance.log_det
-    return result
+        joined: list[Any] = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        return tuple(joined)
 
 
 def _mahalanobis(mixture: Mixture, X: Floats) -> Floats:

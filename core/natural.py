@@ -294,9 +294,9 @@ class Run:
         np.matmul(H, T, out=L)
         if direct is not None:
             rows = self.X[self._rows(first, last)]
-            values = np.zeros((L.shape[0] * L.shape[2], len(direct.components)))
-            values[: len(rows)] = direct.densities.terms(rows)
-            L[:, direct.components] = values.reshape(L.shape[0], L.shape[2], -1).swapaxes(1, 2)
+            values = np.zeros((len(direct.components), L.shape[0] * L.shape[2]))
+            values[:, : len(rows)] = direct.densities.terms(rows)
+            L[:, direct.components] = values.reshape(-1, L.shape[0], L.shape[2]).swapaxes(0, 1)
 
     def _direct(self, R: Floats, direct: Direct, first: int, last: int) -> Statistics:
         rows = self.X[self._rows(first, last)]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.checks import check_array
+from core.covariance.squares import Squares
 from core.errors import CollapsedComponent, Diverged, InvalidParameter
 from core.linalg import EPS, TINY
 from core.types import Floats, Ints
@@ -157,19 +158,13 @@ class Covariance(ABC):
         """The given array, refused when its matrices differ from their transposes; variances have none."""
         return given
 
-    def squared_mahalanobis(self, X: Floats, means: Floats) -> Floats:
-        """(x − μₖ)ᵀ Σₖ⁻¹ (x − μₖ), shape (n, k); infinite where it overflows.
+    @abstractmethod
+    def squares_about(self, means: Floats) -> Squares:
+        """Squared distances to means (k, d), as a function of rows."""
 
-        The mean is taken off before the factor is applied: (x P − μ P) would lose the digits of a far origin.
-        """
-        squares = np.empty((X.shape[0], self.n_components))
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            for component in range(self.n_components):
-                z = self.whiten(component, X - means[component])
-                np.einsum("ij,ij->i", z, z, out=squares[:, component])
-        # inf − inf inside a product: the distance overflowed all the same.
-        squares[np.isnan(squares)] = np.inf
-        return squares
+    def squared_mahalanobis(self, X: Floats, means: Floats) -> Floats:
+        """(x − μₖ)ᵀ Σₖ⁻¹ (x − μₖ), shape (n, k); infinite where it overflows."""
+        return self.squares_about(means)(X).T
 
     def trace(self, scatter: Floats) -> float:
         """Σₖ tr(Σₖ⁻¹ Tₖ): the squared distances of the rows whose scatter about the means is T, summed."""

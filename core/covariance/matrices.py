@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from core.covariance.base import Covariance, divisors
+from core.covariance.squares import FactorSquares, Squares
 from core.covariance.terms import FullTerms, TiedTerms
 from core.errors import CollapsedComponent, InvalidParameter
 from core.linalg import (
@@ -106,6 +107,9 @@ class Full(Matrices):
         z: Floats = residuals @ self.precisions_cholesky[component]
         return z
 
+    def squares_about(self, means: Floats) -> Squares:
+        return FactorSquares.of(means, self.precisions_cholesky)
+
     def colour(self, component: int, Z: Floats) -> Floats:
         return _colour(self.precisions_cholesky[component], Z)
 
@@ -186,6 +190,9 @@ class Tied(Matrices):
 
     def whiten(self, component: int, residuals: Floats) -> Floats:
         return residuals @ self.precisions_cholesky
+
+    def squares_about(self, means: Floats) -> Squares:
+        return FactorSquares.of(means, np.broadcast_to(self.precisions_cholesky, (len(means), *self.covariances.shape)))
 
     def colour(self, component: int, Z: Floats) -> Floats:
         return _colour(self.precisions_cholesky, Z)

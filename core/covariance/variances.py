@@ -6,6 +6,7 @@ import numpy as np
 
 from core.covariance.base import Covariance, divisors
 from core.covariance.matrices import Full
+from core.covariance.squares import ScaleSquares, Squares
 from core.covariance.terms import DiagTerms, SphericalTerms
 from core.errors import CollapsedComponent
 from core.linalg import TINY
@@ -33,6 +34,9 @@ class Variances(Covariance):
     def whiten(self, component: int, residuals: Floats) -> Floats:
         z: Floats = residuals * self.precisions_cholesky[component]
         return z
+
+    def squares_about(self, means: Floats) -> Squares:
+        return ScaleSquares(means, self.precisions_cholesky.reshape(len(means), -1))
 
     def colour(self, component: int, Z: Floats) -> Floats:
         residuals: Floats = Z / self.precisions_cholesky[component]
