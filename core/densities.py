@@ -34,7 +34,11 @@ class LogDensities:
         return self.covariance.squares_about(self.means)
 
     def terms(self, X: Floats) -> Floats:
-        """The log-densities of rows X (n, d), shape (k, n); −∞ where a square overflows."""
+        """The log-densities of rows X (n, d), shape (n, k); −∞ where a square overflows."""
+        return self.by_component(X).T
+
+    def by_component(self, X: Floats) -> Floats:
+        """The log-densities of rows X (n, d), shape (k, n): whatever is done to them goes along the rows."""
         terms = self._squares(X)
         terms *= -0.5
         terms += self.offsets[:, None]
@@ -82,7 +86,7 @@ class LogDensities:
 
     def _below_top(self, X: Floats) -> tuple[Floats, Floats, NDArray[np.bool_] | None]:
         """Terms (k, n) less each row's largest, which is beside them (n,), and which rows are far, if any is."""
-        terms = self.terms(X)
+        terms = self.by_component(X)
         top = terms.max(axis=0)
         if top.min() >= FAR:
             terms -= top

@@ -295,7 +295,7 @@ class Run:
         if direct is not None:
             rows = self.X[self._rows(first, last)]
             values = np.zeros((len(direct.components), L.shape[0] * L.shape[2]))
-            values[:, : len(rows)] = direct.densities.terms(rows)
+            values[:, : len(rows)] = direct.densities.by_component(rows)
             L[:, direct.components] = values.reshape(-1, L.shape[0], L.shape[2]).swapaxes(0, 1)
 
     def _direct(self, R: Floats, direct: Direct, first: int, last: int) -> Statistics:
