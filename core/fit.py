@@ -4,7 +4,7 @@ __all__ = ["HISTORIES", "Algorithm", "History", "Info", "Outcome", "State", "Ste
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
@@ -94,15 +94,16 @@ class Outcome(Generic[Parameters]):
         return len(self.trajectory)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run(Generic[Parameters]):
-    """A finished run: `init` (1-based) is which, `passed` its parameters after each iteration when recorded."""
+    """A run: `init` (1-based) is which, `quiet` its last quiet iterations, `passed` what is recorded of them."""
 
     init: int
     parameters: Parameters
-    objective: float
-    converged: bool
-    passed: tuple[Packed, ...]
+    trajectory: list[float]
+    quiet: int = 0
+    passed: tuple[Packed, ...] = ()
+    objective: float = float("nan")
 
 
 def fit_steps(
@@ -115,6 +116,7 @@ def fit_steps(
     state: State | None = None,
     record: bool = False,
     previous: float | None = None,
+    short_iter: int | None = None,
 ) -> Generator[tuple[State, Info], None, Outcome[Parameters]]:
     """Runs an algorithm `n_init` times and returns the best run, yielding after every iteration.
 
@@ -122,62 +124,55 @@ def fit_steps(
     the next; when none succeeds, the last failure is raised, with its run and iteration. Given a `state` (and a
     generator of the kind of `generator_from`), goes on after it, to the very bits of an uninterrupted fit. With
     `record` the parameters after each iteration are kept. `previous` is the objective with which the first iteration
-    of a run is compared: that of a fit which this one goes on from.
+    of a run is compared: that of a fit which this one goes on from. With `short_iter` several runs are short ones, of
+    so many iterations, and one more takes the best of them to its end (Biernacki, Celeux & Govaert 2003).
     """
-    none_before = -algorithm.sign * np.inf
     best: _Run[Parameters] | None = None
     failure: FitFailure | None = None
     finished: list[Floats] = []
     if state is not None:
         set_bits(rng, state.rng)
         finished = list(state.trajectories[:-1])
-        if state.best is not None:
-            parameters = algorithm.unpack(state.best)
-            best = _Run(state.best_init, parameters, state.best_objective, state.best_converged, state.best_passed)
-    for init in range(len(finished) + 1, n_init + 1):
+        best = _best_of(algorithm, state)
+    short = short_iter is not None and n_init > 1
+    n_runs = n_init + short
+    for init in range(len(finished) + 1, n_runs + 1):
+        last = short and init == n_runs
+        limit = max_iter if last or short_iter is None or not short else min(short_iter, max_iter)
         trajectory: list[float] = []
-        passed: tuple[Packed, ...] = ()
-        quiet = 0
         try:
             if state is not None and init == state.init:
-                parameters, quiet = algorithm.unpack(state.parameters), state.quiet
-                trajectory, passed = state.trajectories[-1].tolist(), state.passed
+                trajectory = state.trajectories[-1].tolist()
+                run = _Run(init, algorithm.unpack(state.parameters), trajectory, state.quiet, state.passed)
+            elif last:
+                if best is None or best.quiet >= patience or len(best.trajectory) >= max_iter:
+                    break
+                trajectory = best.trajectory.copy()
+                run = replace(best, init=init, trajectory=trajectory)
             else:
                 with one_blas_thread():
-                    parameters = algorithm.start(rng)
+                    run = _Run(init, algorithm.start(rng), trajectory)
             # Only a start draws: during a run the generator stands still.
             bits = bits_of(rng)
-            while quiet < patience and len(trajectory) < max_iter:
-                with one_blas_thread():
-                    step = algorithm.step(parameters)
-                parameters = step.parameters
-                before = trajectory[-1] if trajectory else (none_before if previous is None else previous)
-                change = step.objective - before
-                if not isfinite(step.objective):
-                    raise Diverged(f"the objective became {step.objective}")
-                trajectory.append(step.objective)
-                quiet = quiet + 1 if algorithm.quiet(step, change) else 0
-                packed = algorithm.pack(parameters)
-                if record:
-                    passed = (*passed, packed)
-                trajectories = (*finished, np.array(trajectory))
+            while run.quiet < patience and len(trajectory) < limit:
+                change = _advance(algorithm, run, previous, record)
+                current = State(
+                    bits,
+                    run.quiet,
+                    algorithm.pack(run.parameters),
+                    (*finished, np.array(trajectory)),
+                    passed=run.passed,
+                )
+                fell = algorithm.sign * change < -algorithm.slack(trajectory[-1])
+                counts = (init, n_runs, len(trajectory), limit)
                 yield (
-                    _state(algorithm, State(bits, quiet, packed, trajectories, passed=passed), best),
-                    Info(
-                        init,
-                        n_init,
-                        len(trajectory),
-                        max_iter,
-                        step.objective,
-                        change,
-                        converged=quiet >= patience,
-                        fell=algorithm.sign * change < -algorithm.slack(step.objective),
-                    ),
+                    current if best is None else _beside(algorithm, current, best),
+                    Info(*counts, trajectory[-1], change, converged=run.quiet >= patience, fell=fell),
                 )
             with one_blas_thread():
-                objective = algorithm.finish(parameters, trajectory[-1] if trajectory else none_before)
-            if best is None or algorithm.sign * (objective - best.objective) > 0:
-                best = _Run(init, parameters, objective, quiet >= patience, passed)
+                run.objective = algorithm.finish(run.parameters, _last(algorithm, run, None))
+            if best is None or last or algorithm.sign * (run.objective - best.objective) > 0:
+                best = run
         except FitFailure as error:
             error.init, error.iteration = init, len(trajectory) + 1
             failure = error
@@ -186,20 +181,50 @@ def fit_steps(
         assert failure is not None  # n_init is at least 1: a run either became the best, or failed
         raise failure
     history = History(tuple(finished), best.init - 1, stacked(best.passed))
-    return Outcome(best.parameters, best.objective, finished[best.init - 1], best.converged, history)
+    return Outcome(best.parameters, best.objective, finished[best.init - 1], best.quiet >= patience, history)
 
 
-def _state(algorithm: Algorithm[Parameters], current: State, best: _Run[Parameters] | None) -> State:
-    if best is None:
-        return current
+def _advance(algorithm: Algorithm[Parameters], run: _Run[Parameters], previous: float | None, record: bool) -> float:
+    """One iteration of a run; returns the signed change of its objective."""
+    with one_blas_thread():
+        step = algorithm.step(run.parameters)
+    run.parameters = step.parameters
+    change = step.objective - _last(algorithm, run, previous)
+    if not isfinite(step.objective):
+        raise Diverged(f"the objective became {step.objective}")
+    run.trajectory.append(step.objective)
+    run.quiet = run.quiet + 1 if algorithm.quiet(step, change) else 0
+    if record:
+        run.passed = (*run.passed, algorithm.pack(run.parameters))
+    return change
+
+
+def _last(algorithm: Algorithm[Parameters], run: _Run[Parameters], previous: float | None) -> float:
+    """The objective before the next one; infinitely bad where there is none."""
+    if run.trajectory:
+        return run.trajectory[-1]
+    return -algorithm.sign * inf if previous is None else previous
+
+
+def _beside(algorithm: Algorithm[Parameters], current: State, best: _Run[Parameters]) -> State:
+    """The state of a run, with the best finished one."""
     return replace(
         current,
         best=algorithm.pack(best.parameters),
         best_init=best.init,
         best_objective=best.objective,
-        best_converged=best.converged,
+        best_quiet=best.quiet,
         best_passed=best.passed,
     )
+
+
+def _best_of(algorithm: Algorithm[Parameters], state: State) -> _Run[Parameters] | None:
+    """The inverse of `_beside`."""
+    if state.best is None:
+        return None
+    trajectory = state.trajectories[state.best_init - 1].tolist()
+    parameters = algorithm.unpack(state.best)
+    return _Run(state.best_init, parameters, trajectory, state.best_quiet, state.best_passed, state.best_objective)
 
 
 def generator_from(random_state: object) -> np.random.Generator:

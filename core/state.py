@@ -20,7 +20,8 @@ Packed = Mapping[str, Floats]
 class History:
     """What a fit went through.
 
-    `objectives` has an array (n_iter,) for each run, in their order: `Info.objective` of each iteration. `best` is
+    `objectives` has an array (n_iter,) for each run, in their order: `Info.objective` of each iteration. The run that
+    takes the best of short ones to its end begins with theirs. `best` is
     the index of the run that was kept. `parameters` are that run's after each iteration, arrays (n_iter, …) by name
     in float64; there are none unless they were asked for.
     """
@@ -36,8 +37,8 @@ class State:
 
     `rng` (6,) uint64 is the generator's state; `quiet` the successive quiet iterations of the current run,
     `parameters` its own; `trajectories` the objectives of each run so far, the current one last; `best`… those of
-    the best finished run, if there is one: `best_init` says which (1-based). `passed` and `best_passed` are the
-    parameters after each iteration, where they are recorded.
+    the best finished run, if there is one: `best_init` says which (1-based), `best_quiet` how quiet it ended.
+    `passed` and `best_passed` are the parameters after each iteration, where they are recorded.
     """
 
     rng: NDArray[np.uint64]
@@ -47,7 +48,7 @@ class State:
     best: Packed | None = None
     best_init: int = 0
     best_objective: float = float("nan")
-    best_converged: bool = False
+    best_quiet: int = 0
     passed: tuple[Packed, ...] = ()
     best_passed: tuple[Packed, ...] = ()
 
@@ -60,7 +61,7 @@ class State:
         """The state as named arrays, to be stored anywhere."""
         arrays: dict[str, NDArray[np.generic]] = {
             "rng": self.rng,
-            "counters": np.array([self.quiet, self.best_init, self.best_converged], dtype=np.int64),
+            "counters": np.array([self.quiet, self.best_init, self.best_quiet], dtype=np.int64),
             "lengths": np.array([run.size for run in self.trajectories], dtype=np.int64),
             "trajectories": np.concatenate(self.trajectories),
             "best_objective": np.array([self.best_objective]),
@@ -81,7 +82,7 @@ class State:
             part, dot, rest = name.partition(".")
             if dot:
                 parts[part][rest] = np.asarray(array, dtype=np.float64)
-        quiet, best_init, best_converged = (int(value) for value in np.asarray(arrays["counters"], dtype=np.int64))
+        quiet, best_init, best_quiet = (int(value) for value in np.asarray(arrays["counters"], dtype=np.int64))
         ends = np.cumsum(np.asarray(arrays["lengths"], dtype=np.int64))
         return cls(
             np.asarray(arrays["rng"], dtype=np.uint64),
@@ -91,7 +92,7 @@ class State:
             parts["best"] or None,
             best_init,
             float(np.asarray(arrays["best_objective"], dtype=np.float64)[0]),
-            bool(best_converged),
+            best_quiet,
             _unstacked(parts["passed"]),
             _unstacked(parts["best_passed"]),
         )

@@ -63,6 +63,7 @@ class BayesianGaussianMixture(FittedMixture, MixtureEstimator[Posterior]):
         patience: int = 1,
         init_size: int | str | None = "auto",
         history: str = "objectives",
+        short_iter: int | None = None,
         step_decay: float = 0.6,
         step_offset: float = 2.0,
     ) -> None:
@@ -86,6 +87,7 @@ class BayesianGaussianMixture(FittedMixture, MixtureEstimator[Posterior]):
         self.patience = patience
         self.init_size = init_size
         self.history = history
+        self.short_iter = short_iter
         self.step_decay = step_decay
         self.step_offset = step_offset
 

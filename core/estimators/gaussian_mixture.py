@@ -33,6 +33,8 @@ class GaussianMixture(FittedMixture, MixtureEstimator[Mixture]):
     - `init_size`: how many rows, drawn uniformly by `random_state`, the starts "kmeans" and "k-means++" see. None is
       all of them; "auto" is all up to 20 000, or 200 a component when that is more, and so many of a larger number.
     - `history`: "objectives", or "parameters" to keep those of the best run after each iteration, too.
+    - `short_iter`: with `n_init` > 1, runs are short, of so many iterations, and only the best of them goes on to its
+      end (Biernacki, Celeux & Govaert 2003). None takes every run to its end.
     - `step_decay` in (½, 1] and `step_offset` ≥ 0: the step γₜ = (t + offset)^−decay of `partial_fit`. Decay 1 and
       offset 0 give every batch the same part; less forgets sooner.
 
@@ -61,6 +63,7 @@ class GaussianMixture(FittedMixture, MixtureEstimator[Mixture]):
         patience: int = 1,
         init_size: int | str | None = "auto",
         history: str = "objectives",
+        short_iter: int | None = None,
         step_decay: float = 0.6,
         step_offset: float = 2.0,
     ) -> None:
@@ -81,6 +84,7 @@ class GaussianMixture(FittedMixture, MixtureEstimator[Mixture]):
         self.patience = patience
         self.init_size = init_size
         self.history = history
+        self.short_iter = short_iter
         self.step_decay = step_decay
         self.step_offset = step_offset
 

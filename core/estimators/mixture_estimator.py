@@ -96,6 +96,7 @@ class MixtureEstimator(Estimator, Generic[Parameters]):
     patience: int
     init_size: int | str | None
     history: str
+    short_iter: int | None
     step_decay: float
     step_offset: float
     n_iter_: int
@@ -143,6 +144,8 @@ class MixtureEstimator(Estimator, Generic[Parameters]):
         check_verbose(self.verbose)
         check_integer("verbose_interval", self.verbose_interval, 1)
         check_choice("history", self.history, HISTORIES)
+        if self.short_iter is not None:
+            check_integer("short_iter", self.short_iter, 1)
         check_random_state(self.random_state)
         check_real("step_offset", self.step_offset, 0.0)
         if not 0.5 < check_real("step_decay", self.step_decay, 0.0) <= 1:
@@ -221,6 +224,7 @@ class MixtureEstimator(Estimator, Generic[Parameters]):
             patience=self.patience,
             state=state,
             record=self.history == "parameters",
+            short_iter=self.short_iter,
             previous=getattr(self, "lower_bound_", None) if warm else None,
         )
         outcome = yield from self._watched(steps)

@@ -55,6 +55,7 @@ MIXTURE = {
     "verbose_interval": integers(1),
     "patience": integers(1),
     "init_size": tuple(bad for bad in integers(2, "all") if bad is not None),
+    "short_iter": tuple(bad for bad in integers(1) if bad is not None),
     "history": ("everything", None, True, 1),
     "step_decay": reals(0.5, 1.1, 0),
     "step_offset": reals(),

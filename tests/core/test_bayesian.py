@@ -560,6 +560,7 @@ def test_parameters_and_defaults_are_scikit_learns():
         "init_size",
         "history",
         "step_decay",
+        "short_iter",
         "step_offset",
     }
     assert sklearn.base.clone(BayesianGaussianMixture(3, tol=0.5)).get_params()["tol"] == 0.5

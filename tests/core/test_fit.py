@@ -148,6 +148,9 @@ ESTIMATORS = {
     "recorded": lambda: GaussianMixture(
         3, n_init=3, random_state=5, init_params="random", max_iter=8, tol=1e-5, history="parameters"
     ),
+    "short runs": lambda: GaussianMixture(
+        3, n_init=3, random_state=5, init_params="random", max_iter=9, tol=1e-5, short_iter=2, history="parameters"
+    ),
     "diag": lambda: GaussianMixture(
         3, covariance_type="diag", n_init=2, random_state=5, patience=2, max_iter=12, tol=1e-2
     ),
@@ -251,3 +254,37 @@ def test_a_fit_that_goes_on_is_compared_with_the_objective_before_it():
     _, info = next(steps)
     assert info.change == pytest.approx(0.05)
     assert info.converged
+
+
+def test_the_best_of_short_runs_goes_on():
+    runs = [[1.0, 2.0, 3.0, 3.01], [4.0, 4.5, 5.0, 6.0, 6.01], [0.0, 1.0, 2.0]]
+    infos, outcome = run(Scripted(runs), short_iter=2)
+    assert [(info.init, info.iteration) for info in infos] == [
+        *((init, iteration) for init in (1, 2, 3) for iteration in (1, 2)),
+        *((4, iteration) for iteration in (3, 4, 5)),
+    ]
+    assert {info.n_init for info in infos} == {4}
+    assert outcome.trajectory.tolist() == runs[1]
+    assert outcome.converged
+    assert [objectives.size for objectives in outcome.history.objectives] == [2, 2, 2, 5]
+    assert outcome.history.best == 3
+
+
+def test_a_short_run_that_has_converged_does_not_go_on():
+    infos, outcome = run(Scripted([[1.0, 2.0], [3.0, 3.01]]), short_iter=2)
+    assert len(infos) == 4
+    assert outcome.history.best == 1
+    assert outcome.converged
+
+
+def test_when_the_best_of_short_runs_fails_what_it_was_stays():
+    _, outcome = run(Scripted([[1.0, 2.0], [3.0, 4.0, Diverged("x")]]), short_iter=2)
+    assert outcome.objective == 4.0
+    assert not outcome.converged
+    with pytest.raises(Diverged, match="start 2, iteration 1"):
+        run(Scripted([[Diverged("x")], [Diverged("y")]]), short_iter=2)
+
+
+def test_one_run_is_never_short():
+    infos, _ = run(Scripted([[1.0, 2.0, 3.0, 3.01]]), short_iter=2)
+    assert len(infos) == 4
