@@ -1,6 +1,16 @@
 """Mini-batch k-means (Sculley 2010): each centre is the running mean of the rows it was given, batch upon batch."""
 
-__all__ = ["Frame", "Learned", "MiniBatch", "Progress", "batch_frame", "learn", "nearest_one_hot", "reassign"]
+__all__ = [
+    "Frame",
+    "Learned",
+    "MiniBatch",
+    "Progress",
+    "batch_frame",
+    "learn",
+    "nearest",
+    "nearest_one_hot",
+    "reassign",
+]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -141,16 +151,30 @@ def _chunk_sums(centers: Floats, Z: Floats, weight: Floats | None, with_inertia:
     one_hot = nearest_one_hot(Z, centers)
     inertia = nan
     if with_inertia:
-        labels = (np.arange(centers.shape[0], dtype=one_hot.dtype) @ one_hot).astype(np.intp)
-        differences = centers.take(labels, axis=0)
-        differences -= Z
-        squares = np.einsum("ij,ij->i", differences, differences)
+        _, squares = _labelled(one_hot, Z, centers)
         inertia = float(squares.sum() if weight is None else weight @ squares)
     if weight is None:
         return Sums(one_hot.sum(axis=1, dtype=np.float64), (one_hot @ Z).astype(np.float64, copy=False), inertia)
     weights = one_hot @ weight
     one_hot *= weight
     return Sums(weights, (one_hot @ Z).astype(np.float64, copy=False), inertia)
+
+
+def nearest(Z: Floats, centers: Floats) -> tuple[Ints, Floats]:
+    """What `assign` gives, for the rows of a batch: labels (n,) and squared distances (n,)."""
+    slices = chunk_slices(Z.shape[0], Z.shape[1], centers.shape[0])
+    with one_blas_thread():
+        parts = [_labelled(nearest_one_hot(Z[part], centers), Z[part], centers) for part in slices]
+    return np.concatenate([labels for labels, _ in parts]), np.concatenate([squares for _, squares in parts])
+
+
+def _labelled(one_hot: Floats, Z: Floats, centers: Floats) -> tuple[Ints, Floats]:
+    labels: Ints = (np.arange(one_hot.shape[0], dtype=one_hot.dtype) @ one_hot).astype(np.int64)
+    differences = centers.take(labels, axis=0)
+    differences -= Z
+    with np.errstate(over="ignore"):
+        squares: Floats = np.einsum("ij,ij->i", differences, differences)
+    return labels, squares
 
 
 def _add(a: Sums, b: Sums) -> Sums:

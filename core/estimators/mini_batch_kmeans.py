@@ -27,7 +27,7 @@ from core.estimators.base import exhaust, feature_names
 from core.estimators.kmeans import STARTS, KMeans
 from core.fit import Info, Outcome, State, fit_steps, generator_from
 from core.kmeans import Centroids, Start
-from core.minibatch import Frame, Learned, MiniBatch, Progress, batch_frame, learn
+from core.minibatch import Frame, Learned, MiniBatch, Progress, batch_frame, learn, nearest
 from core.rows import one_blas_thread
 from core.seeding import kmeans_plus_plus, random_rows, subsample
 from core.threads import thread_map
@@ -262,7 +262,10 @@ class MiniBatchKMeans(KMeans):
         self._still = limit is None or outcome.parameters.stale < limit
         self.n_iter_ = ceil(outcome.n_iter * minibatch.batch_size / minibatch.X.shape[0])
         if self.compute_labels:
-            self.labels_, self.inertia_ = self._assigned(rows, weight)
+            self.labels_, distances = self.centroids_.nearest(rows)
+            counted = weight > 0
+            with np.errstate(over="ignore"):
+                self.inertia_ = float(weight[counted] @ distances[counted] ** 2)
         else:
             self.inertia_ = minibatch.inertia(outcome.objective)
         return self
@@ -337,16 +340,13 @@ class MiniBatchKMeans(KMeans):
         self._check_fitted()
         if not hasattr(self, "_batch"):
             raise AttributeError(f"this {type(self).__name__} has no labels: it was told not to by compute_labels")
-        self.labels_, self.inertia_ = self._assigned(*self._batch)
+        rows, weight = self._batch
+        labels, squares = nearest(self._frame.enter(rows), self._learned.centers)
+        with np.errstate(over="ignore"):
+            inertia = float(squares.sum() if weight is None else weight[weight > 0] @ squares[weight > 0])
+        self.labels_, self.inertia_ = labels, inertia * self._frame.scale * self._frame.scale
         del self._batch
         return self.labels_, self.inertia_
-
-    def _assigned(self, rows: Floats, weight: Floats | None) -> tuple[Ints, float]:
-        labels, distances = self.centroids_.nearest(rows)
-        counted = distances if weight is None else distances[weight > 0]
-        with np.errstate(over="ignore"):
-            squares = counted * counted
-            return labels, float(squares.sum() if weight is None else weight[weight > 0] @ squares)
 
     def __getstate__(self) -> dict[str, object]:
         """What is pickled: the labels of the last batch in place of the batch."""
