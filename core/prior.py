@@ -55,7 +55,7 @@ def default_covariance(structure: type[Covariance], statistics: Statistics, reg_
         # Equal rows have no spread, however few they are.
         freedom = statistics.counts
     if not freedom > 0:
-        detail = f"must be given when sample_weight sums to at most 1 ({statistics.total:g}), as must the others"
+        detail = f"must be given when sample_weight sums to at most 1: the default divides by {statistics.total:g} - 1"
         raise InvalidParameter("covariance_prior", None, detail)
     with np.errstate(over="ignore", invalid="ignore"):
         noise = structure.average(freedom, structure.spread(freedom, ROUND_OFF * statistics.means), 0.0)

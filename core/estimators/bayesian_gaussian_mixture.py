@@ -22,6 +22,9 @@ from core.prior import Prior, default_covariance, given_covariance, one_componen
 from core.stepwise import RunningStatistics
 from core.types import Floats, Ints, MapLike
 
+# As good as nothing, and as infinity, in a prior; beyond these, digamma and log-gamma functions are no floats.
+SMALLEST, LARGEST = 1e-300, 1e300
+
 
 class BayesianGaussianMixture(FittedMixture, MixtureEstimator[Posterior]):
     """Gaussian mixture by variational inference, with scikit-learn's parameters, defaults and fitted attributes.
@@ -219,6 +222,11 @@ def _or(given: float | None, default: float) -> float:
 
 
 def _check_above(name: str, value: object, bound: float) -> None:
-    """None, or a finite real number above the bound."""
-    if value is not None and not check_real(name, value, bound) > bound:
+    """None, or a real number above the bound, so far from 0 and infinity that its functions and sums are floats."""
+    if value is None:
+        return
+    number = check_real(name, value, bound)
+    if number <= bound:
         raise InvalidParameter(name, value, f"must be above {bound:g}")
+    if not SMALLEST <= number <= LARGEST:
+        raise InvalidParameter(name, value, f"must lie between {SMALLEST:g} and {LARGEST:g}")

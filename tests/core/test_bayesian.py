@@ -522,8 +522,8 @@ def test_a_prior_too_small_to_hold_a_component_up_is_a_collapse():
 INVALID = [
     *({"n_components": value} for value in (True, 0, 2.5, "2", None, 11)),
     *({"weight_concentration_prior_type": value} for value in ("dirichlet", None, 1)),
-    *({"weight_concentration_prior": value} for value in (0.0, -1, np.nan, np.inf, True, "1", [1.0])),
-    *({"mean_precision_prior": value} for value in (0, -0.5, np.nan, False, "1")),
+    *({"weight_concentration_prior": value} for value in (0.0, -1, 1e-320, 1e308, np.nan, np.inf, True, "1", [1.0])),
+    *({"mean_precision_prior": value} for value in (0, -0.5, 5e-324, np.nan, False, "1")),
     *({"degrees_of_freedom_prior": value} for value in (1.0, 0.5, np.nan, np.inf, True, "3")),
     *({"mean_prior": value} for value in ([0.0], [[0.0, 0.0]], [np.nan, 0.0], ["a", "b"], 0.0, [True, False])),
     *({"covariance_prior": value} for value in (1.0, np.eye(3), -np.eye(2), [[1, 2], [2, 1]], [[1, 0.5], [0, 1]], "I")),
@@ -669,3 +669,23 @@ def test_all_starts_and_their_subsamples_are_taken(blobs):
     for init_params in ("kmeans", "k-means++", "random", "random_from_data", "block"):
         model = fit(X, 3, init_params=init_params, init_size=100, random_state=0, max_iter=500)
         assert model.converged_
+
+
+@combinations
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        *({"mean_precision_prior": value} for value in (1e-300, 1e300)),
+        *({"weight_concentration_prior": value} for value in (1e-300, 1e300)),
+        *({"degrees_of_freedom_prior": value} for value in (1 + 1e-15, 1e15)),
+        {"mean_prior": [1e150, 0.0]},
+    ],
+    ids=repr,
+)
+def test_priors_at_the_ends_of_what_is_accepted(weights, name, extreme, blobs):
+    X, _ = blobs(n=60, d=2)
+    model = fit(X, covariance_type=name, weight_concentration_prior_type=weights, **extreme)
+    for array in (model.weights_, model.means_, model.covariances_, model.lower_bound_, model.score_samples(X)):
+        assert np.isfinite(array).all()
+    assert model.weights_.sum() == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-12)
