@@ -3,6 +3,7 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done; echo python3)
 BIN := .venv/bin
+PEERS ?= .venv-bench/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -30,11 +31,11 @@ lint: .venv/.installed ## style, format, and which module may import which
 types: .venv/.installed ## mypy, strict
 	@$(BIN)/mypy
 
-bench: .venv/.installed ## measure every figure that the documentation claims
-	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python $$script $(ARGS); done
+bench: .venv/.installed bench-core ## measure every figure that the documentation claims
+	@$(BIN)/python benchmarks/fits.py
 
-bench-core: .venv/.installed ## the numerical core beside scikit-learn (ARGS=--quick for small sizes)
-	@$(BIN)/python benchmarks/core.py $(ARGS)
+bench-core: $(dir $(PEERS)).installed ## the numerical core beside its peers (ARGS="--quick", "--only Lloyd", "--json FILE")
+	@$(PEERS)/python -m benchmarks.core $(ARGS)
 
 openapi: .venv/.installed ## write docs/openapi.json
 	@$(BIN)/python -m app.openapi
@@ -43,7 +44,7 @@ test-containers: .venv/.installed ## build the images and test them (needs Docke
 	@$(BIN)/pytest -m containers tests/containers $(ARGS)
 
 clean: ## remove the environment and what tools leave behind; data stays
-	@rm -rf .venv build dist demo-output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-bench benchmarks/out build dist demo-output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find core app tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The environment: made from the lock file, made again when that or the project's metadata changes.
@@ -55,4 +56,11 @@ clean: ## remove the environment and what tools leave behind; data stays
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The peers of the benchmarks: an environment of their own, since some are large.
+.venv-bench/.installed: benchmarks/requirements.txt
+	@echo "Installing the peers into .venv-bench ..."
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install -qq --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

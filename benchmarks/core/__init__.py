@@ -1,0 +1,1 @@
+"""The numerical core beside its peers: `python -m benchmarks.core`, told in docs/benchmarks.md."""

@@ -1,0 +1,69 @@
+"""Two sides in turn, and the ratio of their times."""
+
+__all__ = ["Race", "Side", "clocked", "race"]
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Does a piece of work and returns its seconds.
+Side = Callable[[], float]
+
+ROUNDS = 3
+ROUNDS_MAX = 200
+SPREAD = (0.1, 0.9)
+
+
+@dataclass(frozen=True)
+class Race:
+    """Seconds a round of both sides, (rounds,)."""
+
+    ours: NDArray[np.float64]
+    theirs: NDArray[np.float64]
+
+    @property
+    def ratio(self) -> float:
+        """Their least time over our least: what disturbs a round only adds to it."""
+        return float(self.theirs.min() / self.ours.min())
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Within these are the ratios of eight rounds in ten."""
+        low, high = np.quantile(self.theirs / self.ours, SPREAD)
+        return float(low), float(high)
+
+
+def race(ours: Side, theirs: Side, seconds: float, rounds: int = ROUNDS) -> Race:
+    """Rounds of both sides, so many at least, until the seconds have passed; who goes first alternates."""
+    times: list[tuple[float, float]] = []
+    began = time.perf_counter()
+    while len(times) < ROUNDS_MAX:
+        if len(times) % 2:
+            second = theirs()
+            times.append((ours(), second))
+        else:
+            first = ours()
+            times.append((first, theirs()))
+        if len(times) >= rounds and time.perf_counter() - began > seconds:
+            break
+    of_ours, of_theirs = np.array(times).T
+    return Race(of_ours, of_theirs)
+
+
+def clocked(work: Callable[[], object], least: float = 5e-3) -> Side:
+    """A side that repeats the work for at least so many seconds, and tells those of one repetition."""
+    work()
+    began = time.perf_counter()
+    work()
+    repeats = 1 + int(least / (time.perf_counter() - began))
+
+    def side() -> float:
+        began = time.perf_counter()
+        for _ in range(repeats):
+            work()
+        return (time.perf_counter() - began) / repeats
+
+    return side
