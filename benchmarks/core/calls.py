@@ -15,7 +15,7 @@ from benchmarks.core.data import blobs
 from benchmarks.core.settings import Settings
 from benchmarks.core.shapes import Shape
 from benchmarks.core.timing import clocked, race
-from core import GaussianMixture, KMeans
+from core import GaussianMixture, KMeans, MiniBatchKMeans
 from core.metrics import silhouette_score
 
 SHAPE = Shape(10_000, 8, 8)
@@ -65,12 +65,8 @@ def predict_proba(rows: int, seconds: float) -> Figure:
     return ratio(race(*sides, seconds), "µs", note)
 
 
-def partial_fit(seconds: float) -> Figure | str:
+def partial_fit(seconds: float) -> Figure:
     """A batch, from centres that have seen ten others."""
-    try:
-        from core import MiniBatchKMeans
-    except ImportError:
-        return "not in core yet"
     data = blobs(BATCH)
     batches = np.split(data.X[: 10 * BATCH_ROWS], 10)
     # Centres of small weight are drawn anew at random when the ratio is above 0: there would be nothing to compare.

@@ -1,6 +1,6 @@
 """Ours and scikit-learn's mixture, each as a fit that goes on by one iteration when told to."""
 
-__all__ = ["Ours", "Parameters", "ScikitLearn", "Start", "start"]
+__all__ = ["Answers", "Ours", "ScikitLearn", "Start", "start"]
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from benchmarks.core.data import Array, blobs
 from benchmarks.core.shapes import Shape
 from core import GaussianMixture
 
-Parameters = tuple[Array, Array, Array]
+Answers = dict[str, Any]
 MANY = 10_000
 
 
@@ -62,14 +62,14 @@ class Ours:
         self.mixture = GaussianMixture(**begin.arguments, tol=0.0, max_iter=MANY)
         self.steps = self.mixture.fit_steps(X)
 
-    def iterate(self) -> float:
-        """The bound before the iteration."""
-        return next(self.steps).objective
+    def iterate(self) -> None:
+        """A step."""
+        self.bound = next(self.steps).objective
 
-    def parameters(self) -> Parameters:
-        """Weights, means, covariances."""
+    def answers(self) -> Answers:
+        """The bound before the iteration, the parameters after it."""
         arrays = self.mixture.state_.parameters
-        return arrays["weights"], arrays["means"], arrays["covariances"]
+        return {"bounds": self.bound} | {name: arrays[name] for name in ("weights", "means", "covariances")}
 
 
 class ScikitLearn:
@@ -80,12 +80,14 @@ class ScikitLearn:
         self.mixture = sklearn.mixture.GaussianMixture(**begin.arguments)
         self.mixture._initialize(X, None)
 
-    def iterate(self) -> float:
-        """The bound before the iteration."""
-        bound, log_resp = self.mixture._e_step(self.X)
+    def iterate(self) -> None:
+        """Both steps and the bound."""
+        log_density, log_resp = self.mixture._e_step(self.X)
         self.mixture._m_step(self.X, log_resp)
-        return float(bound)
+        self.bound = self.mixture._compute_lower_bound(log_resp, log_density)
 
-    def parameters(self) -> Parameters:
-        """Weights, means, covariances."""
-        return self.mixture.weights_, self.mixture.means_, self.mixture.covariances_
+    def answers(self) -> Answers:
+        """The bound before the iteration, the parameters after it."""
+        mixture = self.mixture
+        parameters = {"weights": mixture.weights_, "means": mixture.means_, "covariances": mixture.covariances_}
+        return {"bounds": self.bound} | parameters

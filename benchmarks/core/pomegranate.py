@@ -8,7 +8,7 @@ from pomegranate.distributions import Normal
 from pomegranate.gmm import GeneralMixtureModel
 
 from benchmarks.core.data import Array
-from benchmarks.core.mixtures import Parameters, Start
+from benchmarks.core.mixtures import Answers, Start
 from benchmarks.core.settings import THREADS
 
 torch.set_num_threads(THREADS)
@@ -26,14 +26,18 @@ class Pomegranate:
         ]
         self.mixture = GeneralMixtureModel(normals, torch.tensor(begin.weights), check_data=False)
 
-    def iterate(self) -> float:
-        """The bound before the iteration."""
-        total = float(self.mixture.summarize(self.X))
+    def iterate(self) -> None:
+        """Both steps and the bound."""
+        total = self.mixture.summarize(self.X)
         self.mixture.from_summaries()
-        return total / len(self.X)
+        self.bound = float(total) / len(self.X)
 
-    def parameters(self) -> Parameters:
-        """Weights, means, covariances."""
+    def answers(self) -> Answers:
+        """The bound before the iteration, the parameters after it."""
         normals = self.mixture.distributions
-        means, covariances = (torch.stack([getattr(normal, name) for normal in normals]) for name in ("means", "covs"))
-        return self.mixture.priors.numpy(force=True), means.numpy(force=True), covariances.numpy(force=True)
+        parameters = {
+            "weights": self.mixture.priors,
+            "means": torch.stack([normal.means for normal in normals]),
+            "covariances": torch.stack([normal.covs for normal in normals]),
+        }
+        return {"bounds": self.bound} | {name: tensor.numpy(force=True) for name, tensor in parameters.items()}

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks.core import agreement, calls, em, growth, lloyd, memory, whole
+from benchmarks.core import agreement, bayesian, calls, em, growth, lloyd, memory, whole
 from benchmarks.core.cases import Case, Line, measured
 from benchmarks.core.report import as_json, heading, row
 from benchmarks.core.settings import THREADS, Settings
 
-GROUPS = (agreement, em, lloyd, whole, calls, memory, growth)
+GROUPS = (agreement, em, bayesian, lloyd, whole, calls, memory, growth)
 
 
 def main() -> None:
