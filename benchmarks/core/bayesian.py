@@ -14,6 +14,7 @@ from benchmarks.core.em import compared
 from benchmarks.core.mixtures import MANY, Answers
 from benchmarks.core.settings import Settings
 from benchmarks.core.shapes import Shape
+from benchmarks.core.timing import Pace
 from core import BayesianGaussianMixture
 
 SHAPE = Shape(100_000, 16, 16)
@@ -24,14 +25,14 @@ def cases(settings: Settings) -> Iterator[Case]:
     """The lines of this group; they have no goals."""
     shape = settings.shape(SHAPE)
     for structure in STRUCTURES:
-        measure = partial(against_scikit_learn, shape, structure, settings.seconds)
+        measure = partial(against_scikit_learn, shape, structure, settings.pace)
         yield Case("variational EM, an iteration", f"{structure}, {shape}", "scikit-learn", measure)
 
 
-def against_scikit_learn(shape: Shape, structure: str, seconds: float) -> Figure:
+def against_scikit_learn(shape: Shape, structure: str, pace: Pace) -> Figure:
     """Both from consecutive equal blocks of rows: parameters alone do not tell where a variational fit begins."""
     X, k = blobs(shape).X, shape.k
-    return compared(lambda: Ours(X, k, structure), lambda: ScikitLearn(X, k, structure), 1e-9, seconds)
+    return compared(lambda: Ours(X, k, structure), lambda: ScikitLearn(X, k, structure), 1e-9, pace)
 
 
 class Ours:

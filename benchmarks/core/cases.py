@@ -2,9 +2,10 @@
 
 __all__ = ["Case", "Disagreement", "Figure", "Goal", "Line", "agree", "at_least", "at_most", "measured", "ratio"]
 
+import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,12 +69,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Line:
-    """A case with its figure, or with a word why there is none; `failed` where there should have been one."""
+    """A case with its figure, or with a word why there is none; `failed` where there should have been one.
+
+    `seconds` is how long all of it took.
+    """
 
     case: Case
     figure: Figure | None
     word: str = ""
     failed: bool = False
+    seconds: float = 0.0
 
     @property
     def met(self) -> bool | None:
@@ -85,6 +90,12 @@ class Line:
 
 def measured(case: Case) -> Line:
     """Measures a case; a failure is a line too, since those after it do not depend on it."""
+    began = time.perf_counter()
+    return replace(line_of(case), seconds=time.perf_counter() - began)
+
+
+def line_of(case: Case) -> Line:
+    """The line without the time that it took."""
     if not installed(case.peer):
         return Line(case, None, "not installed")
     try:

@@ -12,7 +12,7 @@ from benchmarks.core.data import blobs
 from benchmarks.core.mixtures import Answers, Ours, ScikitLearn, start
 from benchmarks.core.settings import Settings
 from benchmarks.core.shapes import Shape
-from benchmarks.core.timing import Side, race
+from benchmarks.core.timing import Pace, Side, race
 
 GOALS = [
     (Shape(100_000, 16, 16), "full", 15),
@@ -50,7 +50,7 @@ def cases(settings: Settings) -> Iterator[Case]:
         yield case(settings, goal_shape, structure, "float64", at_least(goal))
     for goal_shape in POMEGRANATE:
         shape = settings.shape(goal_shape)
-        measure = partial(against_pomegranate, shape, settings.seconds)
+        measure = partial(against_pomegranate, shape, settings.pace)
         yield Case("EM, an iteration, float64", f"full, {shape}", "pomegranate", measure, at_least(2))
     for goal_shape, structure, _ in GOALS:
         yield case(settings, goal_shape, structure, "float32", None)
@@ -59,27 +59,27 @@ def cases(settings: Settings) -> Iterator[Case]:
 def case(settings: Settings, goal_shape: Shape, structure: str, dtype: str, goal: Goal | None) -> Case:
     """A line against scikit-learn."""
     shape = settings.shape(goal_shape)
-    measure = partial(against_scikit_learn, shape, structure, dtype, settings.seconds)
+    measure = partial(against_scikit_learn, shape, structure, dtype, settings.pace)
     return Case(f"EM, an iteration, {dtype}", f"{structure}, {shape}", "scikit-learn", measure, goal)
 
 
-def against_scikit_learn(shape: Shape, structure: str, dtype: str, seconds: float) -> Figure:
+def against_scikit_learn(shape: Shape, structure: str, dtype: str, pace: Pace) -> Figure:
     """Both from the same parameters, given rows of the same dtype."""
     X = blobs(shape, dtype).X
     begin = start(shape, structure, dtype)
-    return compared(lambda: Ours(X, begin), lambda: ScikitLearn(X, begin), TOLERANCE[dtype], seconds)
+    return compared(lambda: Ours(X, begin), lambda: ScikitLearn(X, begin), TOLERANCE[dtype], pace)
 
 
-def against_pomegranate(shape: Shape, seconds: float) -> Figure:
+def against_pomegranate(shape: Shape, pace: Pace) -> Figure:
     """Both from the same parameters; pomegranate has no `reg_covar`, so ours is 0."""
     from benchmarks.core.pomegranate import Pomegranate  # its torch takes seconds to load, and may be absent
 
     X = blobs(shape).X
     begin = start(shape, "full", "float64")._replace(reg_covar=0.0)
-    return compared(lambda: Ours(X, begin), lambda: Pomegranate(X, begin), TOLERANCE["float64"], seconds)
+    return compared(lambda: Ours(X, begin), lambda: Pomegranate(X, begin), TOLERANCE["float64"], pace)
 
 
-def compared(ours: Callable[[], Fit], theirs: Callable[[], Fit], tolerance: float, seconds: float) -> Figure:
+def compared(ours: Callable[[], Fit], theirs: Callable[[], Fit], tolerance: float, pace: Pace) -> Figure:
     """The ratio of an iteration, once two of them have given the same answers."""
     sides = ours(), theirs()
     notes = []
@@ -88,7 +88,7 @@ def compared(ours: Callable[[], Fit], theirs: Callable[[], Fit], tolerance: floa
             side.iterate()
         a, b = (side.answers() for side in sides)
         notes = [agree(name, a[name], b[name], tolerance) for name in a]
-    return ratio(race(iterations(ours), iterations(theirs), seconds), note=notes[0])
+    return ratio(race(iterations(ours), iterations(theirs), pace), note=notes[0])
 
 
 def iterations(begin: Callable[[], Fit]) -> Side:

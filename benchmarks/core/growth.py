@@ -53,9 +53,9 @@ def cases(settings: Settings) -> Iterator[Case]:
 def exponents(method: str, dimension: str, settings: Settings, curves: list[Curve]) -> Figure:
     """Both exponents; the value is ours."""
     sizes, ours, theirs = [], [], []
-    for size in SIZES[dimension][: 3 if settings.quick else None]:
+    for size in SIZES[dimension][: 2 if settings.quick else None]:
         shape = BASE._replace(**{dimension: size})
-        times = race(*sides(method, shape), settings.seconds / 5)
+        times = race(*sides(method, shape), settings.pace._replace(seconds=settings.pace.seconds / 5))
         sizes.append(size)
         ours.append(float(times.ours.min()))
         theirs.append(float(times.theirs.min()))

@@ -19,7 +19,7 @@ from benchmarks.core.cases import Case, Disagreement, Figure, agree, at_least, r
 from benchmarks.core.data import Array, blobs
 from benchmarks.core.settings import THREADS, Settings
 from benchmarks.core.shapes import Shape
-from benchmarks.core.timing import Side, race
+from benchmarks.core.timing import Pace, Side, race
 from core import KMeans
 
 GOALS = [
@@ -41,21 +41,21 @@ def cases(settings: Settings) -> Iterator[Case]:
     ):
         for goal_shape, goal in GOALS:
             shape = settings.shape(goal_shape)
-            measure = partial(against, shape, settings.seconds)
+            measure = partial(against, shape, settings.pace)
             yield Case(f"Lloyd, an iteration, {dtype}", str(shape), peer, measure, at_least(goal))
 
 
-def against_scikit_learn(shape: Shape, seconds: float) -> Figure:
+def against_scikit_learn(shape: Shape, pace: Pace) -> Figure:
     """In float64; centres and inertia after the same iterations are compared."""
     data = blobs(shape)
     arguments = {"n_clusters": shape.k, "init": data.chosen, "n_init": 1, "tol": 0.0, "max_iter": TIMED + 1}
     ours, theirs = (kind(**arguments).fit(data.X) for kind in (KMeans, sklearn.cluster.KMeans))
     agree("centres", ours.cluster_centers_, theirs.cluster_centers_, 1e-9)
     note = agree("inertia", [ours.inertia_], [theirs.inertia_], 1e-9)
-    return ratio(race(lloyd_ours(data.X, data.chosen), lloyd_scikit_learn(data.X, data.chosen), seconds), note=note)
+    return ratio(race(lloyd_ours(data.X, data.chosen), lloyd_scikit_learn(data.X, data.chosen), pace), note=note)
 
 
-def against_faiss(shape: Shape, seconds: float) -> Figure:
+def against_faiss(shape: Shape, pace: Pace) -> Figure:
     """In float32, the only one that faiss has; inertias before each iteration are compared."""
     from benchmarks.core.faiss import lloyd_faiss, objectives  # it may be absent
 
@@ -63,7 +63,7 @@ def against_faiss(shape: Shape, seconds: float) -> Figure:
     steps = KMeans(shape.k, init=data.chosen, n_init=1, tol=0.0, max_iter=TIMED + 1).fit_steps(data.X)
     theirs = objectives(data.X, data.chosen, TIMED + 1)
     note = agree("inertias", [info.objective for info in steps], theirs, 1e-3)
-    return ratio(race(lloyd_ours(data.X, data.chosen), lloyd_faiss(data.X, data.chosen, TIMED), seconds), note=note)
+    return ratio(race(lloyd_ours(data.X, data.chosen), lloyd_faiss(data.X, data.chosen, TIMED), pace), note=note)
 
 
 def lloyd_ours(X: Array, init: Array) -> Side:

@@ -62,7 +62,13 @@ def as_json(lines: list[Line], quick: bool, seconds: float) -> dict[str, Any]:
 def entry(line: Line) -> dict[str, Any]:
     """One line."""
     case, figure = line.case, line.figure
-    named = {"group": case.group, "case": case.name, "peer": case.peer, "goal": case.goal and str(case.goal)}
+    named: dict[str, Any] = {
+        "group": case.group,
+        "case": case.name,
+        "peer": case.peer,
+        "goal": case.goal and str(case.goal),
+    }
+    named["seconds"] = round(line.seconds, 1)
     if figure is None:
         return named | {"word": line.word, "failed": line.failed}
     return named | {

@@ -7,28 +7,23 @@ process that started this one.)
 import re
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import sklearn.cluster
-import sklearn.mixture
 
 from benchmarks.core.data import Array
-from core import GaussianMixture, KMeans
 
-KINDS = {
-    "ours": (GaussianMixture, KMeans),
-    "theirs": (sklearn.mixture.GaussianMixture, sklearn.cluster.KMeans),
-}
+LIBRARIES = {"ours": ("core", "core"), "theirs": ("sklearn.mixture", "sklearn.cluster")}
 
 
 def fit(side: str, model: str, k: int, X: Array) -> None:
     """With its start, and a few iterations: the later ones need what the first ones do."""
-    mixture, kmeans = KINDS[side]
+    mixtures, clusters = (import_module(name) for name in LIBRARIES[side])
     if model == "k-means":
-        kmeans(k, n_init=1, max_iter=5, random_state=0).fit(X)
+        clusters.KMeans(k, n_init=1, max_iter=5, random_state=0).fit(X)
     else:
-        mixture(k, covariance_type=model, max_iter=2, random_state=0).fit(X)
+        mixtures.GaussianMixture(k, covariance_type=model, max_iter=2, random_state=0).fit(X)
 
 
 def status(name: str) -> float:

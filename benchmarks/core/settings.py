@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.core.shapes import Shape
+from benchmarks.core.timing import Pace
 
 THREADS = 2
 
@@ -18,10 +19,12 @@ class Settings:
     plots: Path
 
     @property
-    def seconds(self) -> float:
-        """What one line may take; a line makes some rounds however long they are."""
-        return 0.1 if self.quick else 1.5
+    def pace(self) -> Pace:
+        """How long a line goes on."""
+        return Pace(0.0, 2, 2) if self.quick else Pace(1.5, 3, 5)
 
     def shape(self, shape: Shape) -> Shape:
-        """What stands for a shape; with rows enough for its covariances."""
-        return shape._replace(n=max(shape.n // 100, min(shape.n, 500), 2 * shape.d * shape.k)) if self.quick else shape
+        """What stands for a shape."""
+        if not self.quick:
+            return shape
+        return Shape(min(max(shape.n // 100, 500), shape.n), min(shape.d, 16), min(shape.k, 8))

@@ -1,10 +1,11 @@
 """Two sides in turn, and the ratio of their times."""
 
-__all__ = ["Race", "Side", "clocked", "race"]
+__all__ = ["Pace", "Race", "Side", "clocked", "race"]
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,16 @@ from numpy.typing import NDArray
 # Does a piece of work and returns its seconds.
 Side = Callable[[], float]
 
-ROUNDS = 3
 ROUNDS_MAX = 200
 SPREAD = (0.1, 0.9)
+
+
+class Pace(NamedTuple):
+    """How long a line goes on: for so many seconds, but so many rounds at least; for whole fits, seeds."""
+
+    seconds: float
+    rounds: int
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,8 @@ class Race:
         return float(low), float(high)
 
 
-def race(ours: Side, theirs: Side, seconds: float, rounds: int = ROUNDS) -> Race:
-    """Rounds of both sides, so many at least, until the seconds have passed; who goes first alternates."""
+def race(ours: Side, theirs: Side, pace: Pace) -> Race:
+    """Rounds of both sides; who goes first alternates."""
     times: list[tuple[float, float]] = []
     began = time.perf_counter()
     while len(times) < ROUNDS_MAX:
@@ -47,7 +55,7 @@ def race(ours: Side, theirs: Side, seconds: float, rounds: int = ROUNDS) -> Race
         else:
             first = ours()
             times.append((first, theirs()))
-        if len(times) >= rounds and time.perf_counter() - began > seconds:
+        if len(times) >= pace.rounds and time.perf_counter() - began > pace.seconds:
             break
     of_ours, of_theirs = np.array(times).T
     return Race(of_ours, of_theirs)

@@ -16,10 +16,10 @@ import sklearn.mixture
 from sklearn.datasets import make_blobs
 
 from benchmarks.core.cases import Case, Disagreement, Figure, at_least
-from benchmarks.core.data import Array, blobs
+from benchmarks.core.data import Array
 from benchmarks.core.settings import Settings
 from benchmarks.core.shapes import Shape
-from benchmarks.core.timing import race
+from benchmarks.core.timing import Pace, race
 from core import GaussianMixture, KMeans
 
 MIXTURE = Shape(100_000, 16, 16)
@@ -32,7 +32,6 @@ KMEANS = [
     (Shape(100_000, 50, 100), 1.4),
 ]
 SUBSAMPLED, INIT_SIZE = Shape(100_000, 50, 100), 10_000
-SEEDS = 5
 
 # Different random numbers lead to different local optima. The best of all seeds must not be worse than theirs by more
 # than this: nats a row for mixtures, a share of the inertia for k-means.
@@ -72,45 +71,45 @@ class Whole:
 def cases(settings: Settings) -> Iterator[Case]:
     """The lines of this group."""
     shape = settings.shape(MIXTURE)
-    measure = partial(mixture, shape, settings.seconds, {})
+    measure = partial(mixture, shape, settings.pace, {})
     yield Case("whole fit", f"mixture, full, {shape}", "scikit-learn", measure, at_least(8))
-    measure = partial(mixture, shape, settings.seconds, {"init_size": None})
+    measure = partial(mixture, shape, settings.pace, {"init_size": None})
     yield Case("whole fit", f"mixture, {shape}, start on all", "scikit-learn", measure)
     for goal_shape, goal in KMEANS:
         shape = settings.shape(goal_shape)
-        measure = partial(kmeans, shape, settings.seconds, {})
+        measure = partial(kmeans, shape, settings.pace, {})
         yield Case("whole fit", f"k-means, {shape}", "scikit-learn", measure, at_least(goal))
     shape = settings.shape(SUBSAMPLED)
-    measure = partial(kmeans, shape, settings.seconds, {"init_size": min(INIT_SIZE, shape.n // 2)})
+    measure = partial(kmeans, shape, settings.pace, {"init_size": min(INIT_SIZE, shape.n // 2)})
     yield Case("whole fit", f"k-means, {shape}, init_size", "scikit-learn", measure, at_least(3))
     for goal_shape, goal in KMEANS:
         shape = settings.shape(goal_shape)
-        measure = partial(against_faiss, shape, settings.seconds)
+        measure = partial(against_faiss, shape, settings.pace)
         yield Case("whole fit", f"k-means, {shape}, float32", "faiss-cpu", measure, at_least(goal))
 
 
-def mixture(shape: Shape, seconds: float, extra: dict[str, object]) -> Figure:
+def mixture(shape: Shape, pace: Pace, extra: dict[str, object]) -> Figure:
     """Both sides' defaults: a start by k-means, which ours makes on some of the rows; `extra` is for ours alone."""
-    X = blobs(shape).X
+    X = round_blobs(shape)
 
     def fit(kind: type, extra: dict[str, object], seed: int) -> Reached:
         fitted = kind(shape.k, random_state=seed, **extra).fit(X)
         return Reached(fitted.lower_bound_, fitted.n_iter_)
 
     ours = Whole(partial(fit, GaussianMixture, extra))
-    return compared(ours, Whole(partial(fit, sklearn.mixture.GaussianMixture, {})), seconds, bounds)
+    return compared(ours, Whole(partial(fit, sklearn.mixture.GaussianMixture, {})), pace, bounds)
 
 
-def kmeans(shape: Shape, seconds: float, extra: dict[str, object]) -> Figure | str:
+def kmeans(shape: Shape, pace: Pace, extra: dict[str, object]) -> Figure | str:
     """One run from a k-means++ start, all else by default; `extra` is for ours alone."""
     if not extra.keys() <= KMeans().get_params().keys():
         return "not in core yet"
     X = round_blobs(shape)
     ours = Whole(partial(fit_kmeans, X, KMeans, shape.k, extra))
-    return compared(ours, Whole(partial(fit_kmeans, X, sklearn.cluster.KMeans, shape.k, {})), seconds, inertias)
+    return compared(ours, Whole(partial(fit_kmeans, X, sklearn.cluster.KMeans, shape.k, {})), pace, inertias)
 
 
-def against_faiss(shape: Shape, seconds: float) -> Figure:
+def against_faiss(shape: Shape, pace: Pace) -> Figure:
     """float32, from a k-means++ start, with as many iterations as our first fit made: it has no other end."""
     from benchmarks.core import faiss  # it may be absent
 
@@ -120,12 +119,12 @@ def against_faiss(shape: Shape, seconds: float) -> Figure:
     def theirs(seed: int) -> Reached:
         return Reached(-faiss.fit(X, shape.k, iterations, seed), iterations)
 
-    return compared(Whole(partial(fit_kmeans, X, KMeans, shape.k, {})), Whole(theirs), seconds, inertias)
+    return compared(Whole(partial(fit_kmeans, X, KMeans, shape.k, {})), Whole(theirs), pace, inertias)
 
 
 @cache
 def round_blobs(shape: Shape) -> Array:
-    """Round groups of unit variance about centres drawn from [−10, 10]ᵈ."""
+    """Round groups of unit variance about centres drawn from [−10, 10]ᵈ: most starts lead to the same optimum."""
     X, _ = make_blobs(shape.n, shape.d, centers=shape.k, random_state=0)
     return X
 
@@ -152,10 +151,10 @@ def inertias(ours: float, theirs: float) -> str:
     return note
 
 
-def compared(ours: Whole, theirs: Whole, seconds: float, words: Callable[[float, float], str]) -> Figure:
+def compared(ours: Whole, theirs: Whole, pace: Pace, words: Callable[[float, float], str]) -> Figure:
     """The ratio of median times, unless the best of ours is worse than the best of theirs."""
     ours.fit(0), theirs.fit(0)  # what is loaded and allocated once
-    times = race(ours, theirs, seconds, SEEDS)
+    times = race(ours, theirs, pace._replace(rounds=pace.seeds))
     note = f"{words(ours.best, theirs.best)}, {ours.iterations:g} iterations, theirs {theirs.iterations:g}"
     medians = float(np.median(times.ours)), float(np.median(times.theirs))
     return Figure(medians[1] / medians[0], medians[0] * 1e3, medians[1] * 1e3, "ms", times.spread, note)

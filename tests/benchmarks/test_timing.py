@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.core.growth import exponent
-from benchmarks.core.timing import Race, clocked, race
+from benchmarks.core.timing import Pace, Race, clocked, race
 
 
 def told(log: list[str], name: str, seconds: Iterator[float]) -> Callable[[], float]:
@@ -27,7 +27,9 @@ def test_the_ratio_is_that_of_the_least_times() -> None:
 
 def test_who_goes_first_alternates_and_the_times_stay_with_their_side() -> None:
     log: list[str] = []
-    times = race(told(log, "ours", iter([1.0, 2.0, 3.0])), told(log, "theirs", iter([10.0, 20.0, 30.0])), 0.0)
+    times = race(
+        told(log, "ours", iter([1.0, 2.0, 3.0])), told(log, "theirs", iter([10.0, 20.0, 30.0])), Pace(0.0, 3, 1)
+    )
     assert log == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     np.testing.assert_array_equal(times.ours, [1.0, 2.0, 3.0])
     np.testing.assert_array_equal(times.theirs, [10.0, 20.0, 30.0])
