@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.checks import check_array, check_weights
+from core.checks import check_array, check_sample_weight, check_weights
 from core.covariance import COVARIANCES
 from core.em import EM, fit_labelled
 from core.estimators.fitted import FittedMixture
@@ -168,12 +168,21 @@ class GaussianMixture(FittedMixture, MixtureEstimator[Mixture]):
         """Free parameters, by the name that scikit-learn's users know."""
         return self.mixture_.n_parameters
 
-    def aic(self, X: ArrayLike) -> float:
-        """Akaike's criterion on rows X; lower is better."""
-        log_density = self.score_samples(X)
-        return aic(float(log_density.sum(dtype=np.float64)), self.mixture_.n_parameters)
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Akaike's criterion on rows X, each counted as `sample_weight` rows; lower is better."""
+        log_likelihood, _ = self._log_likelihood(X, sample_weight)
+        return aic(log_likelihood, self.mixture_.n_parameters)
 
-    def bic(self, X: ArrayLike) -> float:
-        """Schwarz's criterion on rows X; lower is better."""
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Schwarz's criterion on rows X, each counted as `sample_weight` rows; lower is better."""
+        log_likelihood, n_samples = self._log_likelihood(X, sample_weight)
+        return bic(log_likelihood, self.mixture_.n_parameters, n_samples)
+
+    def _log_likelihood(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, float]:
+        """Total log-likelihood of rows, and how many they count as."""
         log_density = self.score_samples(X)
-        return bic(float(log_density.sum(dtype=np.float64)), self.mixture_.n_parameters, log_density.shape[0])
+        if sample_weight is None:
+            return float(log_density.sum(dtype=np.float64)), log_density.shape[0]
+        weight = check_sample_weight(sample_weight, log_density.shape[0])
+        counted = weight > 0  # 0 · −∞ is no number
+        return float(weight[counted] @ log_density[counted]), float(weight.sum())

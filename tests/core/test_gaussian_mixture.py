@@ -82,6 +82,24 @@ def test_a_warm_fit_goes_on_from_given_parameters(blobs):
 
 
 @pytest.mark.parametrize(
+    ("changed", "columns", "name", "words"),
+    [
+        ({"n_components": 3}, 3, "n_components", "must be 2, as in the model that warm_start goes on from"),
+        ({"covariance_type": "diag"}, 3, "covariance_type", "must be 'full', as in the model that warm_start goes on"),
+        ({}, 2, "warm_start", "must be False: the model has 3 features, and the rows 2"),
+    ],
+)
+def test_a_warm_fit_needs_a_model_of_the_same_form(changed, columns, name, words, blobs):
+    X, _ = blobs()
+    mixture = GaussianMixture(2, random_state=0, warm_start=True).fit(X)
+    with pytest.raises(InvalidParameter, match=words) as refused:
+        mixture.set_params(**changed).fit(X[:, :columns])
+    assert refused.value.name == name
+    cold = mixture.set_params(warm_start=False).fit(X[:, :columns])
+    assert cold.n_features_in_ == columns
+
+
+@pytest.mark.parametrize(
     ("bad", "name", "words"),
     [
         ({"weights": [0.5, 0.6]}, "weights", "must sum to 1"),
@@ -182,3 +200,14 @@ def test_a_start_may_see_some_of_the_rows(init_params, blobs):
 @pytest.mark.parametrize(("n_components", "rows"), [(1, 20_000), (100, 20_000), (200, 40_000)])
 def test_auto_is_twenty_thousand_rows_or_two_hundred_a_component(n_components, rows):
     assert GaussianMixture(n_components)._init_size() == rows
+
+
+def test_criteria_count_a_row_by_its_weight(blobs):
+    X, _ = blobs(n=100)
+    counts = np.random.default_rng(1).integers(0, 4, 100)
+    mixture = GaussianMixture(2, random_state=0).fit(X, sample_weight=counts)
+    repeated = np.repeat(X, counts, axis=0)
+    for criterion in (mixture.aic, mixture.bic, mixture.score):
+        assert criterion(X, sample_weight=counts) == pytest.approx(criterion(repeated), rel=1e-12)
+    far = np.vstack([X, [[1e300] * 3]])
+    assert mixture.bic(far, sample_weight=[*counts, 0]) == pytest.approx(mixture.bic(repeated), rel=1e-12)
