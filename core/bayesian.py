@@ -100,7 +100,7 @@ class VariationalBayes:
         return update(self.prior, self.structure, statistics, self.reg_covar)
 
     def implied(self, running: RunningStatistics) -> Posterior:
-        """The M-step for a stream: as if all its rows were like the running mean (Hoffman et al. 2013, §2.3)."""
+        """The M-step for a stream: as if all its rows were like the running mean (Hoffman et al. 2013, §2.4)."""
         return self.update(running.statistics.times(running.weight))
 
     @property

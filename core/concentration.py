@@ -98,7 +98,7 @@ class DirichletProcess(Concentration):
 
     @property
     def mean_log(self) -> Floats:
-        """E[log vₖ] + Σⱼ<ₖ E[log(1 − vⱼ)] (Blei & Jordan 2006, §3.2)."""
+        """E[log vₖ] + Σⱼ<ₖ E[log(1 − vⱼ)], each a difference of digamma functions (Bishop 2006, eq. B.21)."""
         taken, left = self.parameters
         whole = psi(taken + left)
         before = np.append(0.0, np.cumsum(psi(left) - whole)[:-1])

@@ -83,7 +83,7 @@ class Posterior:
         log_det: Floats = 2 * self.covariance.log_det - self.covariance.n_features * np.log(self.degrees_of_freedom)
         return log_det
 
-    @property
+    @cached_property
     def mixture(self) -> ExpectedMixture:
         """What the E-step and prediction compute with."""
         d = self.covariance.n_features
