@@ -33,7 +33,9 @@ def plain(X, labels):
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 3), (64, 100), (256, 512)])
 @pytest.mark.parametrize("d", [1, 2, 5])
-def test_silhouettes_are_scikit_learns(rows, columns, d, blobs, monkeypatch):
+@pytest.mark.parametrize("held", [0, 64])
+def test_silhouettes_are_scikit_learns(rows, columns, d, held, blobs, monkeypatch):
+    monkeypatch.setattr(core.silhouette, "CLUSTERS_HELD", held)
     monkeypatch.setattr(core.silhouette, "BLOCK_ROWS", rows)
     monkeypatch.setattr(core.silhouette, "BLOCK_COLUMNS", columns)
     X, labels = blobs(n=150, d=d, k=4)
@@ -67,7 +69,8 @@ def test_distances_are_within_their_bound(monkeypatch):
     X = np.concatenate([rng.normal(size=(60, 3)), 1e-5 * rng.normal(size=(60, 3)), 1e6 + rng.normal(size=(60, 3))])
     codes = np.arange(len(X))
     monkeypatch.setattr(core.silhouette, "FEW", 1)  # one by one, however many there are
-    sums = core.silhouette._distance_sums(X, codes, np.ones(len(X), dtype=np.int64), slice(30, 150))
+    clusters = core.silhouette._Sorted(X, codes, np.ones(len(X), dtype=np.int64))
+    sums, _ = core.silhouette._distance_sums(clusters, False, slice(30, 150))
     for i in range(30, 150, 7):
         for j in range(0, 180, 3):
             square = sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(X[i], X[j], strict=True))
@@ -93,13 +96,16 @@ def test_scaled_rows_have_the_same(scale, blobs):
     np.testing.assert_allclose(silhouette_samples(X * scale, labels), silhouette_samples(X, labels), atol=1e-12)
 
 
-def test_many_small_clusters(rng):
+@pytest.mark.parametrize("k", [40, 300])
+def test_many_small_clusters(k, rng):
     X = rng.normal(size=(600, 3))
-    labels = rng.permutation(np.repeat(np.arange(300), 2))
+    labels = rng.permutation(np.repeat(np.arange(k), 600 // k))
     np.testing.assert_allclose(silhouette_samples(X, labels), plain(X, labels), atol=1e-12)
 
 
-def test_the_same_bits_with_any_number_of_threads(blobs, monkeypatch):
+@pytest.mark.parametrize("held", [0, 64])
+def test_the_same_bits_with_any_number_of_threads(held, blobs, monkeypatch):
+    monkeypatch.setattr(core.silhouette, "CLUSTERS_HELD", held)
     X, labels = blobs(n=1500, d=5)
     expected = silhouette_samples(X, labels, chunk_map=map)
     for cores in (1, 2, 5):
