@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from core.covariance import Covariance
-from core.covariance.terms import Frame, Terms
+from core.covariance.terms import SCATTER_SHARE, Frame, Terms
 from core.densities import LogDensities
 from core.linalg import power_of_two
 from core.mixture import Statistics, combine, e_step
@@ -17,9 +17,9 @@ from core.natural import Direct, Layout, Run, Sums, add, layout_of, runs_of
 from core.rows import Chunk, chunk_rows, map_in_order, map_reduce, one_blas_thread
 from core.types import Floats, Ints, MapLike
 
-# What a component may lose, in units of round-off: 1e-10 of a log-density, or of a covariance in its own metric, in
-# doubles; 1e-4 in floats of 32 bits.
-LOSS_MAX = {np.dtype(np.float64): 2.0**-33 / 2.0**-53, np.dtype(np.float32): 2.0**-13 / 2.0**-24}
+# What a log-density may lose, in units of round-off: 1.2e-10 in doubles, 1.2e-4 in floats of 32 bits. A scatter may
+# lose a quarter of it, and of both half is for the change that a step makes.
+LOSS_MAX = {np.dtype(np.float64): 2.0**20, np.dtype(np.float32): 2.0**11}
 # Rows that the frame is taken from, evenly spaced, and the largest share of far rows that it may leave out.
 FRAME_ROWS = 4096
 FAR_SHARE_MAX = 1 / 16
@@ -132,7 +132,7 @@ class _Products:
                 if not (np.isfinite(sums.log_likelihood) and np.isfinite(sums.terms).all()):
                     return None
                 found = self.terms.moments(sums.terms, self.second, self.floor)
-                lost = ~(found.lost <= self.loss_max) & ~bad
+                lost = ~(found.lost <= self.loss_max / SCATTER_SHARE) & ~bad
                 if not lost.any():
                     break
                 bad |= lost

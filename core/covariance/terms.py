@@ -22,6 +22,9 @@ from core.types import Floats
 
 # Added to a correlation matrix without a Cholesky factor: what is left of its null directions in the frame.
 JITTER = 1e-10
+# A scatter may lose this much less than a log-density: what it loses is measured in its thinnest direction, and moves
+# the next step's densities by so much of themselves.
+SCATTER_SHARE = 4.0
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Frame:
 class Coefficients:
     """H (k, p), the log-densities' coefficients, and for each component what they `lost` (k,).
 
-    `lost` is Σ |hₖ|·t, the size of what is added up for a typical row of the component: its round-off, in units of
-    the result's, which is a log. `common` is a term of the log-likelihood that no component has for itself.
+    `lost` is Σ |hₖ|·t, the size of what is added up for a typical row of the component: the error of its
+    log-density in units of round-off; or, where that is larger, `SCATTER_SHARE` times what a scatter like its own
+    covariance would lose. `common` is a term of the log-likelihood that no component has for itself.
     """
 
     H: Floats
@@ -100,14 +104,17 @@ class Terms(ABC):
     def _outside(self, means: Floats) -> Floats:
         return self.frame.centre + means @ self.frame.colour
 
-    def _coefficients(self, offsets: Floats, linear: Floats, quadratic: Floats, squares: Floats) -> Coefficients:
-        """From the parts of H, and the second moments (k, d) of a component's own rows."""
+    def _coefficients(
+        self, offsets: Floats, linear: Floats, quadratic: Floats, precise: Floats, squares: Floats
+    ) -> Coefficients:
+        """From the parts of H, the precisions' diagonals (k, d), and second moments (k, d) of each one's own rows."""
         H = np.concatenate([offsets[:, None], linear, quadratic], axis=1)
         typical = np.empty((H.shape[1], H.shape[0]))
         np.sqrt(squares.T, out=typical[1 : 1 + self.n_features])
         self.fill(typical)
         # The constant is no larger than the sum of the others, but for an offset, which has no digits to lose.
-        return Coefficients(H, np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:]))
+        lost = np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:])
+        return Coefficients(H, np.maximum(lost, SCATTER_SHARE * (precise * squares).sum(axis=1)))
 
 
 class FullTerms(Terms):
@@ -149,6 +156,7 @@ class FullTerms(Terms):
             offsets - 0.5 * (white * white).sum(axis=1),
             (Q @ white[:, :, None])[:, :, 0],
             A[:, self._rows, self._columns] * self._scale,
+            np.diagonal(A, axis1=1, axis2=2),
             squares,
         )
 
@@ -188,12 +196,17 @@ class TiedTerms(Terms):
         white = nu @ Q
         W = self.frame.whitener
         squares = nu * nu + ((covariance.covariances @ W) * W).sum(axis=0)
+        A = Q @ Q.T
         parts = self._coefficients(
-            offsets - 0.5 * (white * white).sum(axis=1), white @ Q.T, np.empty((means.shape[0], 0)), squares
+            offsets - 0.5 * (white * white).sum(axis=1),
+            white @ Q.T,
+            np.empty((means.shape[0], 0)),
+            np.diagonal(A),
+            squares,
         )
         # The part in common is a sum over all rows, and loses like the quadratic part of a full matrix.
         root = np.sqrt(squares)
-        lost = parts.lost + 0.5 * np.einsum("ki,ij,kj->k", root, np.abs(Q @ Q.T), root)
+        lost = parts.lost + 0.5 * np.einsum("ki,ij,kj->k", root, np.abs(A), root)
         return Coefficients(parts.H, lost, -0.5 * float(((second @ Q) * Q).sum()))
 
     def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
@@ -229,7 +242,7 @@ class DiagTerms(Terms):
         q = covariance.precisions_cholesky * np.diagonal(self.frame.colour)
         white = nu * q
         squares = nu * nu + 1 / (q * q)
-        return self._coefficients(offsets - 0.5 * (white * white).sum(axis=1), white * q, -0.5 * q * q, squares)
+        return self._coefficients(offsets - 0.5 * (white * white).sum(axis=1), white * q, -0.5 * q * q, q * q, squares)
 
     def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
         d, counts = self.n_features, sums[:, 0]
@@ -265,7 +278,7 @@ class SphericalTerms(Terms):
         q = (covariance.precisions_cholesky * self.frame.colour[0, 0])[:, None]
         white = nu * q
         squares = nu * nu + 1 / (q * q)
-        return self._coefficients(offsets - 0.5 * (white * white).sum(axis=1), white * q, -0.5 * q * q, squares)
+        return self._coefficients(offsets - 0.5 * (white * white).sum(axis=1), white * q, -0.5 * q * q, q * q, squares)
 
     def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
         d, counts = self.n_features, sums[:, 0]

@@ -166,3 +166,17 @@ def test_nonpositive_precisions_are_refused(name):
     value = -np.ones(COVARIANCES[name].shape(2, 2)) + (0 if name in ("diag", "spherical") else -np.eye(2))
     with pytest.raises(InvalidParameter, match=r"must be positive definite; .* is not"):
         COVARIANCES[name].from_precisions(value, 2, 2)
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_distances_to_near_and_to_distant_means_are_residuals_whitened(name, offset, rng):
+    structure = COVARIANCES[name].from_covariances(given_covariances(name, rng), K, D)
+    # The last mean is too far from the others to share a product with them.
+    means = rng.normal(size=(K, D)) * 3 + np.array([[0.0], [0.0], [1e5]]) + offset
+    X = np.concatenate([means[labels] + rng.normal(size=(2_500, D)) for labels in range(K)])
+    expected = np.stack([(structure.whiten(k, X - mean) ** 2).sum(axis=1) for k, mean in enumerate(means)], axis=1)
+    np.testing.assert_allclose(structure.squared_mahalanobis(X, means), expected, rtol=1e-9, atol=1e-11)
+    if name in ("full", "tied"):
+        squares = structure.squares_about(means)
+        assert (squares.near.tolist(), squares.distant.tolist()) == ([0, 1], [2])

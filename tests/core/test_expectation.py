@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from core.covariance import COVARIANCES
 from core.expectation import Expectation
 from core.mixture import Mixture, combine, e_step
-from core.natural import Run
+from core.natural import Run, layout_of
 from core.rows import chunk_rows
+from core.threads import thread_map
 
 
 def problem(name, seed=0, n=3_000, d=4, k=3, offset=0.0, spread=3.0, thin=1.0, dtype=np.float64):
@@ -116,3 +117,147 @@ def test_whatever_the_separation_products_are_residuals(name, seed, n, d, k, spr
     bound, moved, seen, counts = difference(COVARIANCES[name], ours, theirs)
     assert bound <= 1e-9 * max(1.0, abs(theirs.log_likelihood / theirs.total))
     assert max(moved, seen, counts) < 1e-8
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+@pytest.mark.parametrize("offset", [0.0, 2.0**20])
+def test_sums_are_those_of_a_longer_format(name, offset):
+    """An independent reference: densities, responsibilities and scatter in long doubles, from residuals."""
+    n, d, k = 2_000, 5, 4
+    X, weight, mixture = problem(name, n=n, d=d, k=k, offset=offset)
+    ours = Expectation(X, weight, k, COVARIANCES[name])(mixture.log_densities)
+    long = np.longdouble
+    factors = np.zeros((k, d, d))
+    factors[:] = {
+        "full": lambda P: P,
+        "tied": lambda P: P,
+        "diag": lambda P: np.stack([np.diag(each) for each in P]),
+        "spherical": lambda P: P[:, None, None] * np.eye(d),
+    }[name](mixture.covariance.precisions_cholesky)
+    z = np.einsum("nki,kij->nkj", X.astype(long)[:, None] - mixture.means, factors.astype(long))
+    terms = mixture.log_densities.offsets - (z * z).sum(axis=2) / 2
+    top = terms.max(axis=1, keepdims=True)
+    log_density = top[:, 0] + np.log(np.exp(terms - top).sum(axis=1))
+    resp = np.exp(terms - log_density[:, None]) * weight.astype(long)[:, None]
+    counts = resp.sum(axis=0)
+    means = resp.T @ X.astype(long) / counts[:, None]
+    residuals = X.astype(long)[:, None] - means
+    scatter = np.einsum("nk,nki,nkj->kij", resp, residuals, residuals)
+    expected = {
+        "full": scatter,
+        "tied": scatter.sum(axis=0),
+        "diag": np.diagonal(scatter, axis1=1, axis2=2),
+        "spherical": np.trace(scatter, axis1=1, axis2=2) / d,
+    }[name]
+    assert ours.log_likelihood == pytest.approx(float(weight @ log_density), rel=1e-13)
+    np.testing.assert_allclose(ours.counts, counts.astype(float), rtol=1e-12)
+    np.testing.assert_allclose(ours.means - offset, (means - offset).astype(float), atol=1e-12 + 4e-16 * offset)
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(ours.scatter, expected.astype(float), rtol=1e-11, atol=1e-13 * float(size))
+
+
+@pytest.mark.parametrize("name", ["full", "diag", "spherical"])
+@pytest.mark.parametrize(("thin", "trips"), [(0.1, False), (1e-6, True)])
+def test_only_a_component_that_loses_too_much_is_computed_from_residuals(name, thin, trips, direct):
+    ours, theirs, *_ = both(name, n=4_000, d=3, k=4, thin=thin)
+    assert direct == [[0] if trips else []] * len(direct) != []
+    assert max(difference(COVARIANCES[name], ours, theirs)) < 1e-9
+
+
+def test_a_shared_covariance_that_loses_too_much_sends_all_to_residuals(direct):
+    ours, theirs, *_ = both("tied", n=4_000, d=3, k=4, thin=1e-6)
+    assert direct == []
+    np.testing.assert_array_equal(ours.scatter, theirs.scatter)
+
+
+@pytest.mark.parametrize("name", ["full", "diag", "spherical"])
+def test_an_update_that_loses_too_much_is_made_again(name, direct):
+    """Wide parameters see nothing amiss; the rows that a component then owns lie in one point far out."""
+    X, weight, _ = problem(name, n=2_000, d=2, k=2, spread=1.0)
+    X[:100] = [60.0, 60.0] + np.random.default_rng(1).normal(size=(100, 2)) * 1e-7
+    means = np.array([[60.0, 60.0], [0.0, 0.0]])
+    covariances = {"full": np.stack([np.eye(2)] * 2), "diag": np.ones((2, 2)), "spherical": np.ones(2)}[name] * 4.0
+    wide = Mixture.from_parameters([0.05, 0.95], means, covariances, name)
+    ours = Expectation(X, weight, 2, COVARIANCES[name])(wide.log_densities)
+    assert direct == [[], [0]]
+    theirs = residual_statistics(X, weight, wide)
+    bound, _, seen, counts = difference(COVARIANCES[name], ours, theirs)
+    assert max(bound, seen, counts) < 1e-9
+    np.testing.assert_allclose(ours.means, theirs.means, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_far_rows_are_computed_by_themselves(name, direct):
+    X, weight, mixture = problem(name, n=30_000, d=3, k=3)
+    X[[5, 17_000, 29_999]] = [[1e5, 0.0, 0.0], [0.0, -3e7, 1e6], [1e12, 1e12, 1e12]]
+    expectation = Expectation(X, weight, 3, COVARIANCES[name])
+    ours = expectation(mixture.log_densities)
+    assert direct != []
+    theirs = residual_statistics(X, weight, mixture)
+    assert ours.log_likelihood == pytest.approx(theirs.log_likelihood, rel=1e-12)
+    np.testing.assert_allclose(ours.counts, theirs.counts, rtol=1e-11)
+    np.testing.assert_allclose(ours.means, theirs.means, rtol=1e-10)
+    np.testing.assert_allclose(ours.scatter, theirs.scatter, rtol=1e-9, atol=1e-9 * np.abs(theirs.scatter).max())
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_rows_below_every_density_take_log_sum_exp(name, direct):
+    """Sharp components: a row between them has no density that is a float, and yet a log and responsibilities."""
+    X, weight, mixture = problem(name, n=500, d=2, k=2, spread=10.0)
+    sharp = Mixture.from_parameters(mixture.weights, mixture.means, mixture.covariances * 2e-3, name)
+    ours = Expectation(X, weight, 2, COVARIANCES[name])(sharp.log_densities)
+    theirs = residual_statistics(X, weight, sharp)
+    assert sharp.score_samples(X).min() < -800
+    assert direct != []
+    assert ours.log_likelihood == pytest.approx(theirs.log_likelihood, rel=1e-10)
+    np.testing.assert_allclose(ours.counts, theirs.counts, rtol=1e-8)
+    np.testing.assert_allclose(ours.scatter, theirs.scatter, rtol=1e-7, atol=1e-9 * np.abs(theirs.scatter).max())
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_rows_of_32_bits_are_near_those_of_64(name, direct):
+    X, weight, mixture = problem(name, n=5_000, d=4, k=3, dtype=np.float32)
+    ours = Expectation(X, weight, 3, COVARIANCES[name])(mixture.log_densities)
+    theirs = residual_statistics(X.astype(np.float64), weight, mixture)
+    assert direct != []
+    assert ours.scatter.dtype == np.float64
+    assert max(difference(COVARIANCES[name], ours, theirs)) < 1e-4
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_component_of_weight_zero_stays_empty(name, direct):
+    X, weight, mixture = problem(name, n=600, d=2, k=3)
+    lone = Mixture.from_parameters([0.4, 0.6, 0.0], mixture.means, mixture.covariances, name)
+    statistics = Expectation(X, weight, 3, COVARIANCES[name])(lone.log_densities)
+    assert direct == [[]]
+    assert statistics.counts[2] == 0
+    assert np.isfinite(statistics.log_likelihood)
+
+
+@given(st.integers(1, 2_000_000), st.integers(1, 64), st.integers(1, 5_000))
+def test_a_layout_covers_the_rows_in_order(n, k, p):
+    layout = layout_of(n, k, p)
+    edges = [edge for run in layout.runs for edge in run]
+    assert edges[0] == 0
+    assert all(a == b for a, b in zip(edges[1:-1:2], edges[2::2], strict=True))
+    assert all(first < last for first, last in layout.runs)
+    assert (edges[-1] - 1) * layout.block < n <= edges[-1] * layout.block
+    assert layout.width >= p
+    assert layout.width % layout.parts == 0
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_runs_give_the_same_bits_however_they_are_mapped(name):
+    X, weight, mixture = problem(name, n=70_001, d=6, k=8)
+
+    def backwards(function, items):
+        return [function(item) for item in reversed(list(items))][::-1]
+
+    results = [
+        Expectation(X, weight, 8, COVARIANCES[name], chunk_map)(mixture.log_densities)
+        for chunk_map in (map, thread_map, backwards)
+    ]
+    for other in results[1:]:
+        assert other.log_likelihood == results[0].log_likelihood
+        np.testing.assert_array_equal(other.means, results[0].means)
+        np.testing.assert_array_equal(other.scatter, results[0].scatter)
