@@ -4,9 +4,11 @@ __all__ = ["Expectation"]
 
 from dataclasses import dataclass
 from functools import partial, reduce
+from math import isfinite
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.covariance import Covariance
 from core.covariance.terms import SCATTER_SHARE, Frame, Terms
@@ -126,14 +128,16 @@ class _Products:
             )
             bad = ~(known.lost <= self.loss_max / 2)
             for _ in range(2):
-                if bad.any() and (self.terms.shared or 2 * bad.sum() > len(bad)):
+                count = np.count_nonzero(bad)
+                if count and (self.terms.shared or 2 * count > len(bad)):
                     return None
-                sums = self._sums(known.H, bad, densities, shift)
-                if not (np.isfinite(sums.log_likelihood) and np.isfinite(sums.terms).all()):
+                sums = self._sums(known.H, bad if count else None, densities, shift)
+                # A sum of terms that is not finite loses all.
+                if not isfinite(sums.log_likelihood):
                     return None
                 found = self.terms.moments(sums.terms, self.second, self.floor)
                 lost = ~(found.lost <= self.loss_max / SCATTER_SHARE) & ~bad
-                if not lost.any():
+                if not np.count_nonzero(lost):
                     break
                 bad |= lost
             else:
@@ -143,16 +147,18 @@ class _Products:
             log_likelihood = sums.log_likelihood + shift * total + known.common
             means, scatter = found.means, found.scatter
             if sums.direct is not None:
+                if not (np.isfinite(sums.direct.means).all() and np.isfinite(sums.direct.scatter).all()):
+                    return None
                 counts, means, scatter = counts.copy(), means.copy(), scatter.copy()
                 counts[bad], means[bad], scatter[bad] = sums.direct.counts, sums.direct.means, sums.direct.scatter
             statistics = Statistics(log_likelihood, total, counts, means, scatter)
-        return reduce(partial(combine, self.structure), map(partial(e_step, densities), self.far), statistics)
+        for chunk in self.far:
+            statistics = combine(self.structure, statistics, e_step(densities, chunk))
+        return statistics
 
-    def _sums(
-        self, H: Floats, bad: "np.ndarray[tuple[int], np.dtype[np.bool_]]", densities: LogDensities, shift: float
-    ) -> Sums:
+    def _sums(self, H: Floats, bad: NDArray[np.bool_] | None, densities: LogDensities, shift: float) -> Sums:
         direct = None
-        if bad.any():
+        if bad is not None:
             H = np.where(bad[:, None], 0.0, H)
             components: Ints = np.flatnonzero(bad)
             chosen = densities.subset(components)
@@ -160,6 +166,8 @@ class _Products:
         layout: Layout = self.runs[0].layout
         padded = np.zeros((len(H), layout.width), self.runs[0].X.dtype)
         padded[:, : layout.n_terms] = H
+        if len(self.runs) == 1:
+            return self.runs[0].sums(padded, direct)
         parts = map_in_order(partial(Run.sums, H=padded, direct=direct), self.runs, self.chunk_map)
         return reduce(partial(add, self.structure), parts)
 

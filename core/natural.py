@@ -268,6 +268,8 @@ class Run:
 
     def _far(self, first: int, last: int) -> Ints:
         """Indices of the far rows among those of some blocks."""
+        if not self.far.size:
+            return self.far
         rows = self._rows(first, last)
         begin, end = np.searchsorted(self.far, [rows.start, rows.stop])
         indices: Ints = self.far[begin:end] - rows.start
