@@ -12,7 +12,7 @@ import numpy as np
 from core.checks import check_random_state
 from core.errors import Diverged, FitFailure
 from core.rows import one_blas_thread
-from core.state import History, Packed, State, bits_of, set_bits, stacked
+from core.state import History, Packed, State, Trajectory, bits_of, set_bits, stacked
 from core.types import Floats
 
 Parameters = TypeVar("Parameters")
@@ -100,7 +100,7 @@ class _Run(Generic[Parameters]):
 
     init: int
     parameters: Parameters
-    trajectory: list[float]
+    trajectory: Trajectory
     quiet: int = 0
     passed: tuple[Packed, ...] = ()
     objective: float = float("nan")
@@ -139,15 +139,15 @@ def fit_steps(
     for init in range(len(finished) + 1, n_runs + 1):
         last = short and init == n_runs
         limit = max_iter if last or short_iter is None or not short else min(short_iter, max_iter)
-        trajectory: list[float] = []
+        trajectory = Trajectory()
         try:
             if state is not None and init == state.init:
-                trajectory = state.trajectories[-1].tolist()
+                trajectory = Trajectory(state.trajectories[-1])
                 run = _Run(init, algorithm.unpack(state.parameters), trajectory, state.quiet, state.passed)
             elif last:
                 if best is None or best.quiet >= patience or len(best.trajectory) >= max_iter:
                     break
-                trajectory = best.trajectory.copy()
+                trajectory = Trajectory(best.trajectory.values)
                 run = replace(best, init=init, trajectory=trajectory)
             else:
                 with one_blas_thread():
@@ -160,14 +160,14 @@ def fit_steps(
                     bits,
                     run.quiet,
                     algorithm.pack(run.parameters),
-                    (*finished, np.array(trajectory)),
+                    (*finished, trajectory.values),
                     passed=run.passed,
                 )
-                fell = algorithm.sign * change < -algorithm.slack(trajectory[-1])
+                fell = algorithm.sign * change < -algorithm.slack(trajectory.last)
                 counts = (init, n_runs, len(trajectory), limit)
                 yield (
                     current if best is None else _beside(algorithm, current, best),
-                    Info(*counts, trajectory[-1], change, converged=run.quiet >= patience, fell=fell),
+                    Info(*counts, trajectory.last, change, converged=run.quiet >= patience, fell=fell),
                 )
             with one_blas_thread():
                 run.objective = algorithm.finish(run.parameters, _last(algorithm, run, None))
@@ -176,7 +176,7 @@ def fit_steps(
         except FitFailure as error:
             error.init, error.iteration = init, len(trajectory) + 1
             failure = error
-        finished.append(np.array(trajectory))
+        finished.append(trajectory.values)
     if best is None:
         assert failure is not None  # n_init is at least 1: a run either became the best, or failed
         raise failure
@@ -201,8 +201,8 @@ def _advance(algorithm: Algorithm[Parameters], run: _Run[Parameters], previous: 
 
 def _last(algorithm: Algorithm[Parameters], run: _Run[Parameters], previous: float | None) -> float:
     """The objective before the next one; infinitely bad where there is none."""
-    if run.trajectory:
-        return run.trajectory[-1]
+    if len(run.trajectory):
+        return run.trajectory.last
     return -algorithm.sign * inf if previous is None else previous
 
 
@@ -222,7 +222,7 @@ def _best_of(algorithm: Algorithm[Parameters], state: State) -> _Run[Parameters]
     """The inverse of `_beside`."""
     if state.best is None:
         return None
-    trajectory = state.trajectories[state.best_init - 1].tolist()
+    trajectory = Trajectory(state.trajectories[state.best_init - 1])
     parameters = algorithm.unpack(state.best)
     return _Run(state.best_init, parameters, trajectory, state.best_quiet, state.best_passed, state.best_objective)
 

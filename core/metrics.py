@@ -1,15 +1,15 @@
 """How good a model is: information criteria, separation of its clusters, and agreement with known labels."""
 
 __all__ = [
-    "adjusted_rand",
+    "adjusted_rand_score",
     "aic",
     "bic",
-    "calinski_harabasz",
-    "davies_bouldin",
+    "calinski_harabasz_score",
+    "davies_bouldin_score",
     "error_rate",
     "icl",
     "majority_mapping",
-    "normalized_mutual_info",
+    "normalized_mutual_info_score",
     "silhouette_samples",
     "silhouette_score",
 ]
@@ -23,7 +23,7 @@ from scipy.special import entr
 
 from core.checks import check_labels, check_matrix, check_sample_weight
 from core.errors import InvalidParameter
-from core.separation import calinski_harabasz, davies_bouldin
+from core.separation import calinski_harabasz_score, davies_bouldin_score
 from core.silhouette import silhouette_samples, silhouette_score
 from core.types import Floats, Ints
 
@@ -68,7 +68,7 @@ def icl(
     return bic(log_likelihood, n_parameters, n_samples) + 2.0 * float(weight @ entr(shares).sum(axis=1))
 
 
-def adjusted_rand(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
+def adjusted_rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """Adjusted Rand index (Hubert & Arabie 1985): 1 for the same partition, about 0 for unrelated ones."""
     table, _, _ = _contingency(labels_true, labels_pred)
     # Python's integers: squares of counts, and their products, pass 64 bits for a few million rows.
@@ -85,7 +85,7 @@ def adjusted_rand(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     )
 
 
-def normalized_mutual_info(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
+def normalized_mutual_info_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
     """Mutual information over the mean of both entropies, in [0, 1]; 1 when both have one cluster only."""
     table, _, _ = _contingency(labels_true, labels_pred)
     n = float(table.sum())

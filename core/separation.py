@@ -1,6 +1,6 @@
 """How far clusters lie apart for their width: Caliński–Harabasz and Davies–Bouldin."""
 
-__all__ = ["calinski_harabasz", "davies_bouldin"]
+__all__ = ["calinski_harabasz_score", "davies_bouldin_score"]
 
 from dataclasses import dataclass
 from math import inf
@@ -16,7 +16,7 @@ from core.linalg import power_of_two
 from core.types import Floats, Ints
 
 
-def calinski_harabasz(X: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def calinski_harabasz_score(X: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Scatter between the clusters over that within them, (B / (k − 1)) / (W / (n − k)); higher is better.
 
     B = Σₖ nₖ ‖cₖ − c‖² and W = Σᵢ ‖xᵢ − c‖² about the mean of the row's cluster (Caliński & Harabasz 1974, eq. 3). With
@@ -37,7 +37,7 @@ def calinski_harabasz(X: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike 
     return inf if within == 0 else between / within * degrees / (k - 1)
 
 
-def davies_bouldin(X: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def davies_bouldin_score(X: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """Mean over the clusters of the worst (sᵢ + sⱼ) / ‖cᵢ − cⱼ‖, s the mean distance to the centre; lower is better.
 
     Davies & Bouldin (1979), with p = 2 and q = 1. `sample_weight` (n,) weighs the rows in both means; only ratios

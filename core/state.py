@@ -1,6 +1,6 @@
 """Where a fit stands: all that the rest of it depends on, and what it went through."""
 
-__all__ = ["History", "Packed", "State", "bits_of", "set_bits", "stacked"]
+__all__ = ["History", "Packed", "State", "Trajectory", "bits_of", "set_bits", "stacked"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,6 +96,36 @@ class State:
             _unstacked(parts["passed"]),
             _unstacked(parts["best_passed"]),
         )
+
+
+class Trajectory:
+    """Objectives of a run, one an iteration: what was given out of them is never changed, and never copied."""
+
+    def __init__(self, values: Floats | Sequence[float] = ()) -> None:
+        self._room: Floats = np.array(values, dtype=np.float64)
+        self._size = self._room.size
+
+    def append(self, objective: float) -> None:
+        """One more iteration."""
+        if self._size == self._room.size:
+            self._room = np.concatenate([self._room, np.empty(self._size + 16)])
+        self._room[self._size] = objective
+        self._size += 1
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def last(self) -> float:
+        """The objective of the last iteration."""
+        return float(self._room[self._size - 1])
+
+    @property
+    def values(self) -> Floats:
+        """All so far, shape (n_iter,), read-only."""
+        view = self._room[: self._size]
+        view.flags.writeable = False
+        return view
 
 
 def stacked(passed: Sequence[Packed]) -> dict[str, Floats]:

@@ -14,12 +14,12 @@ from app.services.model_file import FittedModel
 from core.affine import pull_back
 from core.kmeans import Centroids
 from core.metrics import (
-    adjusted_rand,
+    adjusted_rand_score,
     aic,
     bic,
     error_rate,
     majority_mapping,
-    normalized_mutual_info,
+    normalized_mutual_info_score,
     silhouette_score,
 )
 from core.mixture import Mixture
@@ -113,8 +113,8 @@ class Served(ABC):
         names, truth = encode(labels)
         mapping = majority_mapping(truth, predicted)
         return measures | {
-            "adjusted_rand": adjusted_rand(truth, predicted),
-            "normalized_mutual_info": normalized_mutual_info(truth, predicted),
+            "adjusted_rand": adjusted_rand_score(truth, predicted),
+            "normalized_mutual_info": normalized_mutual_info_score(truth, predicted),
             "error_rate": error_rate(truth, predicted),
             "mapping": {str(group): names[label] for group, label in mapping.items()},
         }
