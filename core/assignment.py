@@ -1,0 +1,223 @@
+"""Rows given to their nearest centres: by a matrix product where that decides, by differences where it does not."""
+
+__all__ = ["Nearest", "Target", "assign", "augmented", "block_slices", "by_differences", "nearest_two"]
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from core.covariance import Spherical
+from core.linalg import EPS, power_of_two
+from core.tails import far_log_responsibilities
+from core.types import Floats, Ints
+
+# Below this, a square has lost digits to underflow; differences times 2⁶⁰⁰ are far from either end.
+VANISHING = 1e-250
+
+# Squares this many times that of the centres' extent: a difference of two of them has lost half its digits.
+FAR = 1e16
+
+# Rows × centres × features below which differences cost less than preparing a product.
+FEW = 2**15
+
+# A block's products, (k + d) × rows numbers, stay in a core's own cache.
+BLOCK_VALUES = 2**17
+BLOCK_ROWS_MIN, BLOCK_ROWS_MAX = 256, 2**13
+
+# In float32, the index of up to this many centres leaves a product enough digits; beyond it, in float64.
+INDEX_MAX = 2**10
+
+SINGLE = 2.0**-24  # relative rounding error of float32
+UNDERFLOW = 2.0**-120  # more than what a sum of products loses to float32's underflow
+
+
+def block_slices(n_samples: int, n_features: int, n_clusters: int) -> list[slice]:
+    """Slices that cover rows in blocks whose products stay in the cache."""
+    size = min(max(BLOCK_VALUES // (n_features + n_clusters + 2), BLOCK_ROWS_MIN), BLOCK_ROWS_MAX)
+    return [slice(start, min(start + size, n_samples)) for start in range(0, n_samples, size)]
+
+
+def augmented(Z: Floats) -> NDArray[np.float32]:
+    """Rows as [z, 1, ‖z‖²] in float32, shape (n, d + 2): what a product with centres needs of them."""
+    n_samples, n_features = Z.shape
+    result = np.empty((n_samples, n_features + 2), dtype=np.float32)
+    result[:, :n_features] = Z
+    result[:, n_features] = 1
+    result[:, n_features + 1] = np.einsum("ij,ij->i", Z, Z)
+    return result
+
+
+@dataclass(frozen=True)
+class Target:
+    """Centres as the other side of the product: [z, 1] · [−2c, ‖c‖²] = ‖z − c‖² − ‖z‖².
+
+    `table` (k, d + 1); `doubt`, three coefficients of an upper bound, in ‖z‖ and ‖z‖², of twice the error of a product
+    against the square that `by_differences` finds; `relative`, the relative error of a product that carries an index.
+    """
+
+    centers: Floats
+    table: Floats
+    doubt: tuple[float, float, float]
+    relative: float
+
+    @classmethod
+    def of(cls, centers: Floats) -> "Target":
+        """The target for centres (k, d), best near the origin: errors grow with their norms.
+
+        With u = 2⁻²⁴, the rounding of z, c and ‖c‖² and of a sum of d + 1 products in any order is at most
+        (d + 6) u (2 ‖z‖ ‖c‖ + ‖c‖²) (Higham 2002, eq. 3.5); the differences' own is (d + 4) ε ‖z − c‖².
+        """
+        k, d = centers.shape
+        kind = np.float32 if k <= INDEX_MAX else np.float64
+        squares = np.einsum("ij,ij->i", centers, centers)
+        table = np.concatenate([-2 * centers, squares[:, None]], axis=1)
+        reach = float(np.sqrt(squares.max()))
+        single, double = 1.02 * (d + 6) * SINGLE, 2.04 * (d + 4) * EPS
+        doubt = (
+            2 * (single + double) * reach * reach + UNDERFLOW * (d + 4) * (1 + reach),
+            4 * single * reach,
+            2 * double,
+        )
+        index_bits = (k - 1).bit_length()
+        return cls(centers, table.astype(kind), doubt, 1.02 * 2.0 ** (index_bits - np.finfo(kind).nmant))
+
+    @property
+    def n_clusters(self) -> int:
+        """k."""
+        return int(self.centers.shape[0])
+
+    def twice_error(self, squares: Floats) -> Floats:
+        """Upper bound of twice the error of each row's products, shape (n,), for rows of these ‖z‖²."""
+        constant, linear, square = self.doubt
+        bound: Floats = np.sqrt(squares)
+        bound *= np.float32(linear)
+        bound += np.float32(square) * squares
+        bound += np.float32(constant)
+        return bound
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Of each row (n,): the label, the least product, and how far the second one is surely above it.
+
+    A label is certain where `surely` is positive. `squares` are ‖z‖², `error` is more than twice that of a product.
+    """
+
+    labels: NDArray[np.int32]
+    least: Floats
+    surely: Floats
+    squares: Floats
+    error: Floats
+
+
+def nearest_two(target: Target, B: NDArray[np.float32]) -> Nearest:
+    """The nearest centre of augmented rows (n, d + 2), and how sure that is.
+
+    Each product carries its centre's index in its lowest bits, so that a minimum brings the label with it.
+    """
+    k, width = target.table.shape
+    kind = target.table.dtype
+    rows = B[:, :width]
+    products: Floats = target.table @ (rows if kind == np.float32 else rows.astype(kind)).T
+    squares = B[:, -1].copy()
+    error = target.twice_error(squares)
+    if k == 1:
+        return Nearest(np.zeros(len(B), dtype=np.int32), products[0], np.full(len(B), np.inf), squares, error)
+    mask = 2 ** (k - 1).bit_length() - 1
+    bits: NDArray[np.signedinteger] = products.view(np.int32 if kind == np.float32 else np.int64)
+    np.bitwise_and(bits, ~mask, out=bits)
+    np.bitwise_or(bits, np.arange(k, dtype=bits.dtype)[:, None], out=bits)
+    least, second = two_least(products)
+    labels = (least.view(bits.dtype) & mask).astype(np.int32, copy=False)
+    surely = second - least
+    np.abs(second, out=second)
+    second += np.abs(least)
+    second *= kind.type(target.relative)
+    error += second
+    surely -= error
+    return Nearest(labels, least, surely, squares, error)
+
+
+def two_least(values: Floats) -> tuple[Floats, Floats]:
+    """The least and the second least of each column, by a tournament of rows; `values` (k ≥ 2, n) is overwritten."""
+    low, high = values, values[:0]
+    while low.shape[0] > 1:
+        half, odd = divmod(low.shape[0], 2)
+        left, right, last = low[:half], low[half : 2 * half], low[2 * half :]
+        lost = np.maximum(left, right)
+        won = np.minimum(left, right, out=left)
+        if high.shape[0]:
+            # As many seconds as there were contenders, but for the last of an odd number, which has none at first.
+            np.minimum(lost, high[:half], out=lost)
+            np.minimum(lost, high[half : 2 * half], out=lost)
+        if odd:
+            np.minimum(lost[0], np.maximum(won[0], last[0]), out=lost[0])
+            np.minimum(won[0], last[0], out=won[0])
+            if high.shape[0]:
+                np.minimum(lost[0], high[2 * half], out=lost[0])
+        low, high = won, lost
+    return low[0], high[0]
+
+
+def by_differences(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
+    """Labels (n,) of the nearest centres, the first of equals, and squared distances (n,) to them.
+
+    Squares of differences, not ‖x‖² − 2x·c + ‖c‖²: that form loses the digits that decide between near centres.
+    Rows so far away that their squares overflow, or hold no digits of what tells the centres apart, are compared
+    as by unit Gaussians (`far_log_responsibilities`); where squares would vanish, in units of 2⁻⁶⁰⁰. What a row is
+    given does not depend on the other rows.
+    """
+    squares = cdist(X, centers, "sqeuclidean")
+    labels: Ints = squares.argmin(axis=1)
+    nearest = np.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
+    vanishing = nearest < VANISHING
+    if vanishing.any():
+        with np.errstate(over="ignore"):
+            labels[vanishing] = cdist(X[vanishing] * 2.0**600, centers * 2.0**600, "sqeuclidean").argmin(axis=1)
+    with np.errstate(over="ignore"):
+        extent = float(np.square(centers - centers[0]).sum(axis=1).max())
+    far = ~np.isfinite(nearest)
+    if 0 < extent < np.inf:
+        far |= nearest > FAR * extent
+    if far.any():
+        k, d = centers.shape
+        units = Spherical(np.ones(k), np.ones(k), k, d)
+        labels[far] = far_log_responsibilities(X[far], centers, units, np.zeros(k)).argmax(axis=1)
+    return labels.astype(np.int64, copy=False), nearest
+
+
+def assign(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
+    """Labels (n,) of the nearest centres, the first of equals, and squared distances (n,) to them.
+
+    Products decide where their error cannot, differences elsewhere; the squares are those of differences. A square
+    that is no float is infinite or 0, its label right all the same.
+    """
+    centers = centers.astype(np.float64, copy=False)
+    if X.shape[0] * centers.size <= FEW:
+        return by_differences(X.astype(np.float64, copy=False), centers)
+    labels = np.empty(X.shape[0], dtype=np.int64)
+    squares = np.empty(X.shape[0])
+    offset, scale = midst(centers)
+    target = Target.of((centers - offset) / scale)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        for part in block_slices(X.shape[0], X.shape[1], centers.shape[0]):
+            rows = X[part].astype(np.float64, copy=False)
+            found = nearest_two(target, augmented((rows - offset) / scale))
+            differences = rows - centers[found.labels]
+            squares[part] = np.einsum("ij,ij->i", differences, differences)
+            labels[part] = found.labels
+            open_rows = np.flatnonzero(~(found.surely > 0))
+            if open_rows.size:
+                places = part.start + open_rows
+                labels[places], squares[places] = by_differences(rows[open_rows], centers)
+    return labels, squares
+
+
+def midst(centers: Floats) -> tuple[Floats, float]:
+    """A point (d,) in the midst of the centres, and a power of two near their extent."""
+    offset: Floats = centers.min(axis=0) / 2 + centers.max(axis=0) / 2
+    with np.errstate(over="ignore"):
+        extent = float(np.abs(centers - offset).max())
+    return offset, power_of_two(extent)

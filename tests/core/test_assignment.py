@@ -1,0 +1,67 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from core.assignment import Target, assign, augmented, nearest_two, two_least
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 6, 7, 9, 12, 31, 100])
+def test_the_two_least_of_a_tournament(k, rng):
+    values = rng.normal(size=(k, 200)).astype(np.float32)
+    least, second = np.sort(values, axis=0)[:2]
+    found = two_least(values.copy())
+    np.testing.assert_array_equal(found, [least, second])
+
+
+@given(seed=st.integers(0, 10_000), d=st.integers(1, 6), k=st.integers(2, 9), spread=st.sampled_from([1e-9, 1e-3, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_what_a_product_is_sure_of_is_true(seed, d, k, spread):
+    """Against exact arithmetic: centres so near each other that float32 cannot tell must be left open."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=d) + spread * rng.normal(size=(k, d))
+    Z = rng.normal(size=(20, d)) * rng.choice([1e-3, 1.0, 30.0], size=(20, 1))
+    nearest = nearest_two(Target.of(centers), augmented(Z))
+    for row, label, surely in zip(Z, nearest.labels, nearest.surely, strict=True):
+        if surely > 0:
+            squares = [
+                sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(row.tolist(), center.tolist(), strict=True))
+                for center in centers
+            ]
+            assert squares[label] == min(squares)
+            assert sorted(squares)[1] - min(squares) >= Fraction(float(surely))
+
+
+def test_products_decide_most_rows(rng):
+    X = rng.normal(size=(20_000, 16))
+    assert (nearest_two(Target.of(X[:16]), augmented(X)).surely > 0).mean() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "k"), [(5_000, 3, 5), (9_000, 16, 16), (3_000, 8, 300), (2_000, 5, 1_500), (9_000, 4, 1)]
+)
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_assign_is_that_of_differences(n, d, k, offset, rng):
+    X = rng.normal(size=(n, d)) + offset
+    labels, squares = assign(X, X[:k])
+    distances = cdist(X, X[:k], "sqeuclidean")
+    np.testing.assert_array_equal(labels, distances.argmin(axis=1))
+    np.testing.assert_allclose(squares, distances.min(axis=1), rtol=1e-12)
+
+
+def test_of_equals_the_first_is_taken_whatever_decides():
+    X = np.tile([[0.0, 0.0], [2.0, 0.0], [1.0, 0.0]], (4_000, 1))
+    centers = np.array([[2.0, 0.0], [0.0, 0.0], [0.0, 0.0], [2.0, 0.0]])
+    labels, _ = assign(X, centers)
+    np.testing.assert_array_equal(labels[:3], [1, 0, 0])
+    np.testing.assert_array_equal(labels, np.tile(labels[:3], 4_000))
+
+
+def test_rows_no_float32_could_hold_are_told_apart(rng):
+    rows = np.concatenate([rng.normal(size=(8_000, 2)), [[1e200, 0.0], [-1e300, 0.0], [0.0, 1e150]]])
+    labels, squares = assign(rows, np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 5.0]]))
+    np.testing.assert_array_equal(labels[-3:], [1, 0, 2])
+    np.testing.assert_allclose(squares[-3:], [np.inf, np.inf, 1e300])
