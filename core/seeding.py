@@ -11,48 +11,42 @@ __all__ = [
 ]
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from core.checks import check_integer
 from core.errors import InvalidParameter
+from core.far_apart import choose_far_apart
 from core.fit import fit_steps
-from core.kmeans import Lloyd, assign, frame
-from core.rows import chunk_slices
+from core.frames import FramedRows, Rows
+from core.kmeans import Lloyd, assign
 from core.types import Floats, Ints, MapLike
 
 
-def kmeans_plus_plus(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.random.Generator) -> Ints:
+def kmeans_plus_plus(
+    X: Rows, n_clusters: int, sample_weight: Floats, rng: np.random.Generator, chunk_map: MapLike = map
+) -> Ints:
     """Indices (n_clusters,) of rows chosen far apart: greedy k-means++ (Arthur & Vassilvitskii 2007).
 
     A row is drawn with probability proportional to w D², D its distance to the nearest centre chosen before; of
-    2 + ⌊log k⌋ such candidates the one that leaves the least Σ w D² is kept.
+    2 + ⌊log k⌋ such candidates the one that leaves the least Σ w D² is kept. Draws go by cumulative weight in the order
+    of the rows: a row of weight 2 is chosen where two copies of it, one after the other, would be.
     """
-    offset, scale = frame(X)
-    Z = (X - offset) / scale
-    weight = sample_weight / sample_weight.max()
-    n_trials = 2 + int(np.log(n_clusters))
-    chosen = np.empty(n_clusters, dtype=np.int64)
-    chosen[0] = _draw(weight, 1, rng)[0]
-    squares = _squares_to(Z, Z[chosen[:1]])[:, 0]
-    for cluster in range(1, n_clusters):
-        mass = weight * squares
-        # With fewer distinct rows than clusters every distance is 0: any row is as good as another.
-        candidates = _draw(mass if mass.any() else weight, n_trials, rng)
-        reduced = np.minimum(squares[:, None], _squares_to(Z, Z[candidates]))
-        best = int((weight @ reduced).argmin())
-        chosen[cluster] = candidates[best]
-        squares = reduced[:, best]
+    counted = np.flatnonzero(sample_weight > 0)
+    if counted.size == X.shape[0]:
+        return choose_far_apart(FramedRows.of(X, sample_weight, chunk_map), n_clusters, rng, chunk_map)
+    rows = FramedRows.of(X[counted], sample_weight[counted], chunk_map)
+    chosen: Ints = counted[choose_far_apart(rows, n_clusters, rng, chunk_map)]
     return chosen
 
 
-def random_rows(X: Floats, n_clusters: int, sample_weight: Floats, rng: np.random.Generator) -> Ints:
+def random_rows(X: Rows, n_clusters: int, sample_weight: Floats, rng: np.random.Generator) -> Ints:
     """Indices (n_clusters,) of distinct rows drawn at random, by weight (Efraimidis & Spirakis 2006).
 
     The rows that arrive first when each waits for a time of exponential distribution, its rate the row's weight.
     """
     with np.errstate(over="ignore", divide="ignore"):
         arrival = rng.exponential(size=X.shape[0]) / (sample_weight / sample_weight.max())
-    chosen: Ints = np.argsort(arrival, kind="stable")[:n_clusters]
+    first = np.argpartition(arrival, n_clusters - 1)[:n_clusters]
+    chosen: Ints = first[np.argsort(arrival[first], kind="stable")]
     return chosen
 
 
@@ -62,10 +56,7 @@ def nearest_labels(X: Floats, chosen: Ints) -> Ints:
     Scikit-learn gives each chosen row to its component and no other row to any: covariances of `reg_covar` alone,
     whose first E-step is this assignment, and nothing at all when `reg_covar` is 0.
     """
-    offset, scale = frame(X)
-    Z = (X - offset) / scale
-    parts = chunk_slices(X.shape[0], X.shape[1], chosen.shape[0])
-    labels = np.concatenate([assign(Z[part], Z[chosen])[0] for part in parts])
+    labels, _ = assign(X, X[chosen])
     labels[chosen] = np.arange(chosen.shape[0])
     return labels
 
@@ -100,7 +91,7 @@ def kmeans_labels(
     rows, weight = X[chosen], sample_weight[chosen]
 
     def seed(generator: np.random.Generator) -> Floats:
-        centers: Floats = rows[kmeans_plus_plus(rows, n_components, weight, generator)]
+        centers: Floats = rows[choose_far_apart(lloyd.rows, n_components, generator, chunk_map)]
         return centers
 
     lloyd = Lloyd(rows, weight, n_components, seed, chunk_map=chunk_map)
@@ -125,17 +116,3 @@ def subsample(n_samples: int, n_clusters: int, init_size: int | None, rng: np.ra
     if init_size >= n_samples:
         return slice(None)
     return np.sort(rng.choice(n_samples, init_size, replace=False, shuffle=False))
-
-
-def _draw(mass: Floats, count: int, rng: np.random.Generator) -> Ints:
-    """Indices drawn with replacement, proportionally to the mass."""
-    cumulative = np.cumsum(mass / mass.max())
-    drawn = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
-    # The product may round up to the total: the last row with any mass is meant then.
-    indices: Ints = np.minimum(drawn, int(np.flatnonzero(mass)[-1])).astype(np.int64)
-    return indices
-
-
-def _squares_to(Z: Floats, centers: Floats) -> Floats:
-    parts = chunk_slices(Z.shape[0], Z.shape[1], centers.shape[0])
-    return np.concatenate([cdist(Z[part], centers, "sqeuclidean") for part in parts])
