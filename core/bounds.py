@@ -30,7 +30,7 @@ MOST = 0.8
 LATE = 2.0**12
 
 # Steps of less work than this, in products of a row's and a centre's coordinate, are not worth handing to threads.
-THREADS_PAY = 2**22
+THREADS_PAY = 2**23
 SCAN = 8  # what comparing a row's deadline costs in that unit
 
 Labels = NDArray[np.int32]

@@ -1,26 +1,26 @@
 """Rows in the units of a fit of k-means: less an offset, over a power of two, and kept in float32 for products."""
 
-__all__ = ["FramedChunk", "FramedRows", "Rows", "frame"]
+__all__ = ["FramedChunk", "FramedRows", "Places", "chunk_slices", "frame"]
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from core.assignment import augmented, block_slices
+from core.assignment import augmented, block_slices, less
 from core.errors import InvalidRows
 from core.linalg import power_of_two
+from core.sparse_rows import Rows, dense
 from core.sums import Quanta
 from core.types import Floats, Ints, MapLike
 
-Rows: TypeAlias = "Floats | sparse.csr_array[Any, Any]"
 Places: TypeAlias = "Ints | slice"
 
-# A chunk, one task of a thread: fewer rows cost more to hand over than to work on, more of them leave threads idle.
-CHUNK_ROWS_MIN, CHUNK_ROWS_MAX, CHUNKS = 5_000, 2**16, 8
+# A chunk, one task of a thread: smaller ones cost more to hand over than to work on, fewer of them leave threads idle.
+CHUNK_VALUES, CHUNK_ROWS_MAX, CHUNKS = 2**18, 2**16, 8
 
 # Rows that the offset and the usual size of a feature are estimated from.
 SAMPLE = 1024
@@ -65,18 +65,6 @@ def _reduced(X: Floats, reduction: "np.ufunc") -> Floats:
     return result
 
 
-def less(X: Floats, offset: Floats) -> Floats:
-    """X − offset, in float64. Short rows are taken side by side: one loop over many of them is faster than many."""
-    n_samples, width = X.shape
-    beside = max(1, min(n_samples, SAMPLE // width)) if X.flags.c_contiguous else 1
-    whole = n_samples // beside * beside
-    result = np.empty(X.shape)
-    wide = (-1, beside * width)
-    np.subtract(X[:whole].reshape(wide), np.tile(offset, beside), out=result[:whole].reshape(wide))
-    np.subtract(X[whole:], offset, out=result[whole:])
-    return result
-
-
 @dataclass(frozen=True)
 class FramedChunk:
     """Consecutive rows and their weights (m,), the first one's index, and the frame that they are seen in.
@@ -103,9 +91,7 @@ class FramedChunk:
 
     def exact(self, places: Places) -> Floats:
         """Rows (m, d) in the units of the fit, in float64."""
-        rows = self.X[places]
-        dense: Floats = rows.toarray() if sparse.issparse(rows) else rows
-        Z = less(dense, self.offset)
+        Z = less(dense(self.X[places]), self.offset)
         Z *= 1 / self.scale
         return Z
 
@@ -167,8 +153,8 @@ class FramedRows:
         return sum(chunk.n_samples for chunk in self.chunks)
 
     @classmethod
-    def of(cls, X: Rows, sample_weight: Floats, chunk_map: MapLike = map) -> "FramedRows":
-        """Rows (n, d), all of positive weight (n,), framed and cut into chunks.
+    def of(cls, X: Rows, sample_weight: Floats, n_clusters: int, chunk_map: MapLike = map) -> "FramedRows":
+        """Rows (n, d), all of positive weight (n,), framed and cut into chunks for `n_clusters` centres.
 
         The float32 rows kept are d + 2 numbers each. Raises `InvalidRows` when the rows' spread overflows.
         """
@@ -180,9 +166,12 @@ class FramedRows:
         # Weights that are all the same need no array of their own.
         same = lightest == heaviest
         weight = np.broadcast_to(np.float64(heaviest / unit), (n_samples,)) if same else sample_weight / unit
-        chunks = [FramedChunk(X[part], weight[part], part.start, offset, scale) for part in chunk_slices(n_samples)]
+        chunks = [
+            FramedChunk(X[part], weight[part], part.start, offset, scale)
+            for part in chunk_slices(n_samples, d + n_clusters)
+        ]
         survey = partial(_survey, not sparse.issparse(X))
-        parts = list((chunk_map if n_samples > CHUNK_ROWS_MIN else map)(survey, chunks))
+        parts = list(chunk_map(survey, chunks))
         chunks = [
             FramedChunk(chunk.X, chunk.sample_weight, chunk.start, offset, scale, part.kept)
             for chunk, part in zip(chunks, parts, strict=True)
@@ -197,8 +186,8 @@ class FramedRows:
         return cls(chunks, offset, scale, unit, variance, sum(part.weighted_square for part in parts), quanta)
 
 
-def chunk_slices(n_samples: int) -> list[slice]:
-    """Slices of equal length that cover the rows in order: as many for the same number of rows on any machine."""
-    count = max(1, min(CHUNKS, n_samples // CHUNK_ROWS_MIN), -(-n_samples // CHUNK_ROWS_MAX))
+def chunk_slices(n_samples: int, width: int) -> list[slice]:
+    """Slices of equal length that cover the rows in order, for as many numbers a row: the same on any machine."""
+    count = max(1, min(CHUNKS, n_samples * width // CHUNK_VALUES // 2 * 2), -(-n_samples // CHUNK_ROWS_MAX))
     size = -(-n_samples // count)
     return [slice(start, min(start + size, n_samples)) for start in range(0, n_samples, size)]

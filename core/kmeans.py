@@ -9,18 +9,27 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
 
-from core.assignment import assign
-from core.bounds import Assignment, Memory, reassign
-from core.checks import check_rows, check_sample_weight
+from core.assignment import assign, block_slices, nearest_labels_of
+from core.bounds import THREADS_PAY, Assignment, Memory, reassign
+from core.checks import check_sample_weight
 from core.fit import Step
-from core.frames import FramedChunk, FramedRows, Rows, frame
+from core.frames import FramedChunk, FramedRows, chunk_slices, frame
 from core.linalg import row_norms
-from core.rows import chunk_slices
+from core.rows import one_blas_thread
+from core.sparse_rows import Rows, check_any_rows, dense
 from core.types import Floats, Ints, MapLike
+
+# Beyond these, the square of a distance has lost digits, or all of it.
+SMALL, LARGE = 1e-140, 1e150
+SMALL_SQUARE, LARGE_SQUARE = SMALL**2, LARGE**2
 
 # Where the inertia is this small beside Σ w ‖z‖², it is summed from differences: from sums it would lose digits.
 CANCELLED = 1 / 64
+
+# Roundings of a centre on its way to the units of the data, and of a row on its way from there, with room to spare.
+ROUNDINGS = 16
 
 Start = Callable[[np.random.Generator], Floats]
 Result = TypeVar("Result")
@@ -42,26 +51,44 @@ class Centroids:
         """d."""
         return int(self.cluster_centers.shape[1])
 
-    def nearest(self, X: ArrayLike) -> tuple[Ints, Floats]:
+    def nearest(self, X: ArrayLike | Rows) -> tuple[Ints, Floats]:
         """Each row's nearest centre and the Euclidean distance to it, both (n,); the first of equals."""
-        rows = check_rows(X, self.n_features)
-        slices = chunk_slices(rows.shape[0], rows.shape[1], self.n_clusters)
-        labels = np.concatenate([assign(rows[part], self.cluster_centers)[0] for part in slices])
-        with np.errstate(over="ignore"):
-            distances = [row_norms(rows[part] - self.cluster_centers[labels[part]]) for part in slices]
-        return labels, np.concatenate(distances)
+        rows = check_any_rows(X, self.n_features)
+        labels, squares = assign(rows, self.cluster_centers)
+        distances = np.sqrt(squares)
+        extreme = np.flatnonzero(~((squares > SMALL_SQUARE) & (squares < LARGE_SQUARE)))
+        if extreme.size:
+            with np.errstate(over="ignore"):
+                distances[extreme] = row_norms(dense(rows[extreme]) - self.cluster_centers[labels[extreme]])
+        return labels, distances
 
-    def predict(self, X: ArrayLike) -> Ints:
+    def predict(self, X: ArrayLike | Rows, chunk_map: MapLike = map) -> Ints:
         """Each row's nearest centre, shape (n,)."""
-        return self.nearest(X)[0]
+        rows = check_any_rows(X, self.n_features)
+        n_samples = rows.shape[0]
+        if n_samples * self.cluster_centers.size < THREADS_PAY:
+            with one_blas_thread():
+                return nearest_labels_of(rows, self.cluster_centers)
+        parts = [rows[part] for part in chunk_slices(n_samples, self.n_features + self.n_clusters)]
+        with one_blas_thread():
+            return np.concatenate(list(chunk_map(partial(nearest_labels_of, centers=self.cluster_centers), parts)))
 
-    def distances(self, X: ArrayLike) -> Floats:
+    def distances(self, X: ArrayLike | Rows) -> Floats:
         """Euclidean distance of each row to each centre, shape (n, k)."""
-        rows = check_rows(X, self.n_features)
-        with np.errstate(over="ignore"):
-            return np.stack([row_norms(rows - center) for center in self.cluster_centers], axis=1)
+        rows = check_any_rows(X, self.n_features)
+        result = np.empty((rows.shape[0], self.n_clusters))
+        for part in block_slices(rows.shape[0], self.n_features, self.n_clusters):
+            block = dense(rows[part])
+            found = cdist(block, self.cluster_centers)
+            extreme = np.flatnonzero(~((found > SMALL) & (found < LARGE)).all(axis=1))
+            if extreme.size:
+                with np.errstate(over="ignore"):
+                    each = [row_norms(block[extreme] - center) for center in self.cluster_centers]
+                found[extreme] = np.stack(each, axis=1)
+            result[part] = found
+        return result
 
-    def inertia(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def inertia(self, X: ArrayLike | Rows, sample_weight: ArrayLike | None = None) -> float:
         """Σ w ‖x − nearest centre‖², in squared units of the data."""
         distance = self.nearest(X)[1]
         weight = check_sample_weight(sample_weight, distance.shape[0])
@@ -145,7 +172,7 @@ class Lloyd:
     last: Last = field(init=False, repr=False, compare=False, default_factory=Last)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", FramedRows.of(self.X, self.sample_weight, self.chunk_map))
+        object.__setattr__(self, "rows", FramedRows.of(self.X, self.sample_weight, self.n_clusters, self.chunk_map))
 
     @property
     def sign(self) -> int:
@@ -200,6 +227,23 @@ class Lloyd:
     def centroids(self, centers: Floats) -> Centroids:
         """Centres in the units of the data."""
         return Centroids(centers * self.rows.scale + self.rows.offset)
+
+    def labels(self, centers: Floats, given: Centroids) -> Ints:
+        """Labels (n,) of the rows by these centres as they are `given`: rounded, in the units of the data.
+
+        Rows so near the middle of two centres that this rounding may change their labels are asked again.
+        """
+        assignment = self.assigned(centers)
+        labels = assignment.labels.astype(np.int64)
+        size = max(float(np.abs(given.cluster_centers).max()), float(np.abs(self.rows.offset).max())) / self.rows.scale
+        blur = (
+            ROUNDINGS * float(np.sqrt(centers.shape[1])) * float(np.finfo(given.cluster_centers.dtype).eps) * (size + 2)
+        )
+        for chunk, memory in zip(self.rows.chunks, assignment.memories, strict=True):
+            unsure = np.flatnonzero(~(memory.deadlines > assignment.clocks.take(memory.labels) + blur))
+            if unsure.size:
+                labels[unsure + chunk.start] = given.predict(chunk.X[unsure])
+        return labels
 
     def _inertia(self, centers: Floats, assignment: Assignment) -> float:
         return sum(self._map(partial(inertia_of, centers), assignment))

@@ -2,11 +2,13 @@
 
 __all__ = [
     "block_labels",
+    "choose_far_apart",
     "kmeans_labels",
     "kmeans_plus_plus",
     "nearest_labels",
     "random_resp",
     "random_rows",
+    "start_on_subsample",
     "subsample",
 ]
 
@@ -16,8 +18,9 @@ from core.checks import check_integer
 from core.errors import InvalidParameter
 from core.far_apart import choose_far_apart
 from core.fit import fit_steps
-from core.frames import FramedRows, Rows
-from core.kmeans import Lloyd, assign
+from core.frames import FramedRows
+from core.kmeans import Centroids, Lloyd, assign
+from core.sparse_rows import Rows, dense
 from core.types import Floats, Ints, MapLike
 
 
@@ -32,8 +35,8 @@ def kmeans_plus_plus(
     """
     counted = np.flatnonzero(sample_weight > 0)
     if counted.size == X.shape[0]:
-        return choose_far_apart(FramedRows.of(X, sample_weight, chunk_map), n_clusters, rng, chunk_map)
-    rows = FramedRows.of(X[counted], sample_weight[counted], chunk_map)
+        return choose_far_apart(FramedRows.of(X, sample_weight, n_clusters, chunk_map), n_clusters, rng, chunk_map)
+    rows = FramedRows.of(X[counted], sample_weight[counted], n_clusters, chunk_map)
     chosen: Ints = counted[choose_far_apart(rows, n_clusters, rng, chunk_map)]
     return chosen
 
@@ -87,20 +90,41 @@ def kmeans_labels(
     With `init_size` k-means sees that many rows alone, `subsample`; every row is then given to the nearest of the
     centres found on them.
     """
-    chosen = subsample(X.shape[0], n_components, init_size, rng)
-    rows, weight = X[chosen], sample_weight[chosen]
+    centers = start_on_subsample(X, n_components, sample_weight, rng, chunk_map, init_size)
+    return Centroids(centers).predict(X, chunk_map)
+
+
+def start_on_subsample(
+    X: Rows,
+    n_clusters: int,
+    sample_weight: Floats,
+    rng: np.random.Generator,
+    chunk_map: MapLike = map,
+    init_size: int | None = None,
+    *,
+    far_apart: bool = True,
+) -> Floats:
+    """Centres (k, d) of one run of k-means, with the defaults of `KMeans`, on a `subsample` of the rows.
+
+    It starts from k-means++, or from random rows when they are not to be `far_apart`.
+    """
+    some = subsample(X.shape[0], n_clusters, init_size, rng)
+    rows, weight = X[some], sample_weight[some]
 
     def seed(generator: np.random.Generator) -> Floats:
-        centers: Floats = rows[choose_far_apart(lloyd.rows, n_components, generator, chunk_map)]
-        return centers
+        if far_apart:
+            chosen = choose_far_apart(lloyd.rows, n_clusters, generator, chunk_map)
+        else:
+            chosen = random_rows(rows, n_clusters, weight, generator)
+        return dense(rows[chosen])
 
-    lloyd = Lloyd(rows, weight, n_components, seed, chunk_map=chunk_map)
+    lloyd = Lloyd(rows, weight, n_clusters, seed, chunk_map=chunk_map)
     steps = fit_steps(lloyd, rng, n_init=1, max_iter=300)
     while True:
         try:
             next(steps)
         except StopIteration as stop:
-            return lloyd.centroids(stop.value.parameters).predict(X)
+            return lloyd.centroids(stop.value.parameters).cluster_centers
 
 
 def subsample(n_samples: int, n_clusters: int, init_size: int | None, rng: np.random.Generator) -> Ints | slice:

@@ -4,11 +4,12 @@ __all__ = ["KMeans"]
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Self
+from typing import Any, ClassVar, Self, cast
 from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from core.checks import (
     check_array,
@@ -17,15 +18,16 @@ from core.checks import (
     check_integer,
     check_random_state,
     check_real,
-    check_rows,
     check_sample_weight,
     check_verbose,
 )
 from core.errors import InvalidParameter
 from core.estimators.base import Estimator, exhaust, feature_names
 from core.fit import HISTORIES, History, Info, Outcome, State, fit_steps, generator_from
-from core.kmeans import Centroids, Lloyd, Start
-from core.seeding import kmeans_plus_plus, random_rows
+from core.kmeans import Centroids, Lloyd
+from core.rows import one_blas_thread
+from core.seeding import choose_far_apart, random_rows, start_on_subsample
+from core.sparse_rows import Rows, check_any_rows, dense
 from core.threads import thread_map
 from core.types import Floats, Ints, MapLike
 
@@ -36,13 +38,16 @@ class KMeans(Estimator):
     """k-means by Lloyd's algorithm, with scikit-learn's parameters, defaults and fitted attributes.
 
     `init` is a name, an array (n_clusters, n_features), or a function of rows, `n_clusters` and `random_state` that
-    returns one. `algorithm="elkan"` is accepted for its name: it gives the same result. Beyond scikit-learn:
+    returns one. `algorithm="elkan"` is accepted for its name: it gives the same result. Sparse rows of any scipy format
+    are taken, and worked on a few at a time. Beyond scikit-learn: `init_size`, so many rows drawn uniformly, with their
+    weights, on which a start by name is brought to convergence before all rows are looked at;
     `fit_steps`, the fit as a generator; `history`, "objectives", or "parameters" to keep the centres of the best run
     after each iteration, too; `converged_`; `inertias_`, the inertia an iteration; `history_`. `centroids_` holds the
     model itself, in float64; `cluster_centers_` has the dtype of the training rows.
     """
 
     kind = "clusterer"
+    takes_sparse: ClassVar[bool] = True
     cluster_centers_: Floats
     labels_: Ints
     inertia_: float
@@ -64,6 +69,7 @@ class KMeans(Estimator):
         copy_x: bool = True,
         algorithm: str = "lloyd",
         history: str = "objectives",
+        init_size: int | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -75,6 +81,7 @@ class KMeans(Estimator):
         self.copy_x = copy_x
         self.algorithm = algorithm
         self.history = history
+        self.init_size = init_size
 
     def check_parameters(self, n_samples: int, n_features: int) -> None:
         """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
@@ -92,6 +99,8 @@ class KMeans(Estimator):
             check_integer("n_init", self.n_init, 1)
         if k > n_samples:
             raise InvalidParameter("n_clusters", k, f"must be at most the number of rows, {n_samples}")
+        if self.init_size is not None and check_integer("init_size", self.init_size, 1) < k:
+            raise InvalidParameter("init_size", self.init_size, f"must be at least the number of clusters, {k}")
         if isinstance(self.init, str):
             if self.init not in STARTS:
                 words = f"must be 'k-means++', 'random', a function, or an array of shape {(k, n_features)}"
@@ -107,7 +116,8 @@ class KMeans(Estimator):
         """
         steps = self.fit_steps(X, sample_weight)
         self._warn_of_ignored()
-        exhaust(self._printed(steps))
+        with one_blas_thread():
+            exhaust(self._printed(steps))
         if not self.converged_:
             self._warn(f"the best run did not converge in {self.n_iter_} iterations: increase max_iter or tol")
         distinct = np.unique(self.labels_).size
@@ -128,16 +138,17 @@ class KMeans(Estimator):
         While it is suspended `state_` is the `State` from which another call, with the same rows and parameters,
         goes on to the same bits. `chunk_map` is that of the mixture; k-means takes no `labels`.
         """
-        rows = check_rows(X)
+        rows = check_any_rows(X)
         self.check_parameters(*rows.shape)
         if labels is not None:
             raise InvalidParameter("labels", labels, "are for mixtures: k-means has no supervised fit")
+        if sample_weight is None:
+            # The same for every row: one number is enough.
+            return self._steps(rows, feature_names(X), np.broadcast_to(1.0, rows.shape[:1]), chunk_map, state)
         weight = check_sample_weight(sample_weight, rows.shape[0])
-        positive = weight > 0
-        counted = rows if positive.all() else rows[positive]
         # A row of weight 0 gets its label in the end, but it must not be able to move a centre, or the units.
-        self.check_parameters(*counted.shape)
-        return self._steps(rows, feature_names(X), self._algorithm(counted, weight[positive], chunk_map), state)
+        self.check_parameters(int(np.count_nonzero(weight)), rows.shape[1])
+        return self._steps(rows, feature_names(X), weight, chunk_map, state)
 
     def _printed(self, steps: Generator[Info, None, Self]) -> Generator[Info, None, Self]:
         """The steps as they come, with lines in scikit-learn's words when `verbose` asks for them."""
@@ -164,19 +175,19 @@ class KMeans(Estimator):
         if self.algorithm == "elkan" and self.n_clusters == 1:
             warn("algorithm='elkan' doesn't make sense for a single cluster.", RuntimeWarning, stacklevel=3)
 
-    def _algorithm(self, rows: Floats, weight: Floats, chunk_map: MapLike) -> Lloyd:
-        return Lloyd(rows, weight, self.n_clusters, self._start(rows, weight), float(self.tol), chunk_map)
-
-    def _start(self, rows: Floats, weight: Floats) -> Start:
-        """Centres by `init`, in the units of the data."""
-        k, init = self.n_clusters, self.init
-        shape = (k, rows.shape[1])
+    def _algorithm(self, rows: Rows, weight: Floats, chunk_map: MapLike) -> Lloyd:
+        k, init, shape = self.n_clusters, self.init, (self.n_clusters, rows.shape[1])
         if isinstance(init, str):
-            choose = kmeans_plus_plus if init == "k-means++" else random_rows
 
             def seed(rng: np.random.Generator) -> Floats:
-                chosen: Floats = rows[choose(rows, k, weight, rng)]
-                return chosen
+                if self.init_size is not None and self.init_size < rows.shape[0]:
+                    far_apart = init == "k-means++"
+                    return start_on_subsample(rows, k, weight, rng, chunk_map, self.init_size, far_apart=far_apart)
+                if init == "k-means++":
+                    chosen = choose_far_apart(lloyd.rows, k, rng, chunk_map)
+                else:
+                    chosen = random_rows(rows, k, weight, rng)
+                return dense(rows[chosen])
 
         elif callable(init):
 
@@ -189,7 +200,8 @@ class KMeans(Estimator):
             def seed(rng: np.random.Generator) -> Floats:
                 return given
 
-        return seed
+        lloyd = Lloyd(rows, weight, k, seed, float(self.tol), chunk_map)
+        return lloyd
 
     def _runs(self) -> int:
         """Scikit-learn's "auto": 10 runs from random rows or a function, 1 from k-means++; an array has one only."""
@@ -200,7 +212,25 @@ class KMeans(Estimator):
         return self.n_init
 
     def _steps(
-        self, rows: Floats, names: NDArray[np.object_] | None, lloyd: Lloyd, state: State | None
+        self,
+        rows: Rows,
+        names: NDArray[np.object_] | None,
+        weight: Floats,
+        chunk_map: MapLike,
+        state: State | None,
+    ) -> Generator[Info, None, Self]:
+        counted = None if weight.strides == (0,) or weight.all() else np.flatnonzero(weight)
+        some = (rows, weight) if counted is None else (rows[counted], weight[counted])
+        lloyd = self._algorithm(*some, chunk_map)
+        return self._run(rows, counted, names, lloyd, state)
+
+    def _run(
+        self,
+        rows: Rows,
+        counted: Ints | None,
+        names: NDArray[np.object_] | None,
+        lloyd: Lloyd,
+        state: State | None,
     ) -> Generator[Info, None, Self]:
         steps = fit_steps(
             lloyd,
@@ -216,12 +246,18 @@ class KMeans(Estimator):
 
         outcome = yield from self._watched(steps, in_units_of_the_data)
         self._learn_features(rows.shape[1], names)
-        return self._fitted(rows, lloyd, outcome)
+        return self._fitted(rows, counted, lloyd, outcome)
 
-    def _fitted(self, rows: Floats, lloyd: Lloyd, outcome: Outcome[Floats]) -> Self:
+    def _fitted(self, rows: Rows, counted: Ints | None, lloyd: Lloyd, outcome: Outcome[Floats]) -> Self:
         self.centroids_ = lloyd.centroids(outcome.parameters)
         self.cluster_centers_ = self.centroids_.cluster_centers.astype(rows.dtype, copy=False)
-        self.labels_ = self.centroids_.predict(rows)
+        labels = lloyd.labels(outcome.parameters, self.centroids_)
+        if counted is not None:
+            everyone = np.empty(rows.shape[0], dtype=np.int64)
+            left_out = np.setdiff1d(np.arange(rows.shape[0]), counted)
+            everyone[counted], everyone[left_out] = labels, self.centroids_.predict(rows[left_out])
+            labels = everyone
+        self.labels_ = labels
         self.inertia_ = lloyd.inertia(outcome.objective)
         past = outcome.history
         inertias = [[lloyd.inertia(objective) for objective in run.tolist()] for run in past.objectives]
@@ -232,10 +268,17 @@ class KMeans(Estimator):
         self.converged_, self.n_iter_ = outcome.converged, outcome.n_iter
         return self
 
+    def _rows(self, X: Any) -> Any:
+        if not (self.takes_sparse and issparse(X)):
+            return super()._rows(X)
+        self._check_fitted()
+        rows: Any = check_any_rows(cast(Rows, X), self.n_features_in_, owner=type(self).__name__)
+        return rows
+
     def predict(self, X: ArrayLike) -> Ints:
         """Each row's nearest centre, shape (n,)."""
         rows = self._rows(X)
-        return self.centroids_.predict(rows)
+        return self.centroids_.predict(rows, thread_map)
 
     @property
     def _n_features_out(self) -> int:

@@ -45,6 +45,7 @@ class MiniBatchKMeans(KMeans):
     init: Any
     n_steps_: int
     counts_: Floats
+    takes_sparse = False
     _frame: Frame
     _learned: Learned
     _rng: np.random.Generator

@@ -3,8 +3,10 @@ import pytest
 
 from core.assignment import by_differences
 from core.bounds import reassign
+from core.estimators import KMeans
 from core.frames import FramedRows
 from core.kmeans import Lloyd
+from core.threads import thread_map
 
 
 def make(kind, n, d, rng):
@@ -106,7 +108,7 @@ def test_the_inertia_of_a_step_is_that_of_differences(cancels, rng):
 
 def test_frames_of_chunks_make_the_same_rows(rng):
     X = rng.normal(size=(23_457, 3))
-    rows = FramedRows.of(X, np.ones(23_457))
+    rows = FramedRows.of(X, np.ones(23_457), 60)
     assert len(rows.chunks) > 2
     Z = (X - rows.offset) / rows.scale
     np.testing.assert_array_equal(np.concatenate([chunk.exact(slice(None)) for chunk in rows.chunks]), Z)
@@ -114,3 +116,28 @@ def test_frames_of_chunks_make_the_same_rows(rng):
     assert rows.square == pytest.approx((Z**2).sum(), rel=1e-13)
     kept = np.concatenate([chunk.augmented(slice(None)) for chunk in rows.chunks])
     np.testing.assert_allclose(kept, np.column_stack([Z, np.ones(len(Z)), (Z**2).sum(axis=1)]), rtol=1e-6, atol=1e-7)
+
+
+def shuffled(function, items):
+    """Computes in a scrambled order, returns in the right one."""
+    items = list(items)
+    results = {int(i): function(items[i]) for i in np.random.default_rng(1).permutation(len(items))}
+    return [results[i] for i in range(len(items))]
+
+
+@pytest.mark.parametrize("other", [shuffled, thread_map])
+def test_a_fit_has_the_same_bits_however_chunks_are_scheduled(other, rng, monkeypatch):
+    monkeypatch.setattr("core.bounds.THREADS_PAY", 0)
+    monkeypatch.setattr("core.far_apart.THREADS_PAY", 0)
+    X = rng.normal(size=(30_000, 6)) + np.repeat(np.eye(30, 6) * 3, 1_000, axis=0)
+    fits = []
+    for chunk_map in (map, other):
+        kmeans = KMeans(30, random_state=0)
+        for _ in kmeans.fit_steps(X, chunk_map=chunk_map):
+            pass
+        fits.append(kmeans)
+    assert len(FramedRows.of(X, np.ones(30_000), 30).chunks) > 2
+    np.testing.assert_array_equal(fits[0].cluster_centers_, fits[1].cluster_centers_)
+    np.testing.assert_array_equal(fits[0].labels_, fits[1].labels_)
+    assert fits[0].inertias_ == fits[1].inertias_
+    assert fits[0].inertia_ == fits[1].inertia_

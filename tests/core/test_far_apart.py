@@ -47,5 +47,5 @@ def test_integer_weights_choose_where_repeated_rows_would(rng):
 def test_one_row_far_out_leaves_the_others_to_be_told_apart(rng):
     X = np.concatenate([rng.normal(size=(500, 2)) * 1e-3 + 9 * side for side in (0, 1, 2)] + [[[1e150, 0.0]]])
     for seed in range(10):
-        chosen = choose_far_apart(FramedRows.of(X, np.ones(1501)), 4, np.random.default_rng(seed))
+        chosen = choose_far_apart(FramedRows.of(X, np.ones(1501), 4), 4, np.random.default_rng(seed))
         assert sorted((chosen // 500).tolist()) == [0, 1, 2, 3]

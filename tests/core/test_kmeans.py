@@ -6,6 +6,7 @@ import pytest
 import sklearn.cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from scipy.spatial.distance import cdist
 
 from core.errors import InvalidParameter, InvalidRows
@@ -166,3 +167,92 @@ def test_only_ratios_of_weights_matter(blobs):
     for weight in (2.0**-1074, 2.0**1000):
         weighted = KMeans(3, random_state=0).fit(X, sample_weight=np.full(60, weight))
         np.testing.assert_array_equal(weighted.cluster_centers_, plain.cluster_centers_)
+
+
+SPARSE = [sparse.csr_array, sparse.csc_array, sparse.coo_array, sparse.csr_matrix, sparse.lil_array]
+
+
+def some_sparse(n=400, d=12):
+    X = np.random.default_rng(4).normal(size=(n, d)) + 4 * np.repeat(np.eye(4, d), n // 4, axis=0)
+    X[np.abs(X) < 1] = 0
+    return X
+
+
+@pytest.mark.parametrize("make", SPARSE)
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_sparse_rows_have_the_fit_of_dense_ones(make, init):
+    X = some_sparse()
+    start = X[[0, 100, 200, 300]]
+    dense = KMeans(4, init=start).fit(X)
+    thin = KMeans(4, init=start).fit(make(X))
+    np.testing.assert_array_equal(thin.labels_, dense.labels_)
+    np.testing.assert_allclose(thin.cluster_centers_, dense.cluster_centers_, rtol=1e-12, atol=1e-14)
+    assert thin.inertia_ == pytest.approx(dense.inertia_, rel=1e-12)
+    np.testing.assert_array_equal(thin.predict(make(X)), dense.predict(X))
+    np.testing.assert_allclose(thin.transform(make(X)), dense.transform(X), rtol=1e-12)
+    assert thin.score(make(X)) == pytest.approx(dense.score(X), rel=1e-12)
+    seeded = [KMeans(4, init=init, n_init=2, random_state=0).fit(rows).inertia_ for rows in (X, make(X))]
+    assert seeded[1] == pytest.approx(seeded[0], rel=0.2)
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_sparse_rows_of_any_index_and_number(index, dtype):
+    rows = sparse.csr_array((some_sparse() * 4).astype(dtype))
+    rows.indices, rows.indptr = rows.indices.astype(index), rows.indptr.astype(index)
+    before = rows.toarray()
+    kmeans = KMeans(4, random_state=0).fit(rows, sample_weight=np.r_[0.0, np.ones(399)])
+    assert kmeans.labels_.shape == (400,)
+    assert kmeans.cluster_centers_.dtype == (np.float32 if dtype == np.float32 else np.float64)
+    np.testing.assert_array_equal(rows.toarray(), before)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_faults_among_sparse_rows_have_a_place(bad):
+    X = some_sparse()
+    X[7, 3] = bad
+    with pytest.raises(InvalidRows) as refused:
+        KMeans(2).fit(sparse.csc_array(X))
+    assert (refused.value.row, refused.value.column) == (7, 3)
+    with pytest.raises(InvalidRows, match="complex"):
+        KMeans(2).fit(sparse.csr_array(np.eye(3) * 1j))
+    fitted = KMeans(2, random_state=0).fit(np.eye(4))
+    with pytest.raises(InvalidRows, match="expecting 4 features"):
+        fitted.predict(sparse.csr_array(np.eye(3)))
+
+
+def test_sparse_rows_stay_sparse():
+    import tracemalloc
+
+    rows = sparse.random_array((60_000, 300), density=0.002, format="csr", rng=np.random.default_rng(0))
+    tracemalloc.start()
+    KMeans(3, init="random", n_init=1, max_iter=2, tol=1e9, random_state=0).fit(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60_000 * 300 * 8 / 4
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_a_start_on_a_subsample_finds_the_groups(init, rng):
+    groups = np.repeat(np.arange(3), 3_000)
+    X = rng.normal(size=(9_000, 2)) + groups[:, None] * 20
+    kmeans = KMeans(3, init=init, n_init=4, init_size=200, random_state=0).fit(X)
+    assert len(set(zip(groups.tolist(), kmeans.labels_.tolist(), strict=True))) == 3
+    again = KMeans(3, init=init, n_init=4, init_size=200, random_state=0).fit(X)
+    np.testing.assert_array_equal(kmeans.cluster_centers_, again.cluster_centers_)
+    assert kmeans.inertia_ == pytest.approx(KMeans(3, random_state=0).fit(X).inertia_, rel=1e-9)
+
+
+@pytest.mark.parametrize("init_size", [0, 2, 2.5, True, "10"])
+def test_a_subsample_smaller_than_the_clusters_is_refused(init_size):
+    with pytest.raises(InvalidParameter, match=r"init_size.*must be"):
+        KMeans(3, init_size=init_size).fit(np.eye(5))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e7])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_labels_of_a_fit_are_those_it_predicts(offset, dtype, rng):
+    X = (np.round(rng.normal(size=(12_000, 2)) * 4) / 4 + offset).astype(dtype)
+    kmeans = KMeans(9, random_state=0).fit(X)
+    np.testing.assert_array_equal(kmeans.labels_, kmeans.predict(X))
+    np.testing.assert_array_equal(kmeans.labels_, kmeans.centroids_.nearest(X)[0])
