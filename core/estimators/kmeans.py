@@ -83,6 +83,11 @@ class KMeans(Estimator):
         self.history = history
         self.init_size = init_size
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.takes_sparse
+        return tags
+
     def check_parameters(self, n_samples: int, n_features: int) -> None:
         """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
         k = check_integer("n_clusters", self.n_clusters, 1)

@@ -20,7 +20,8 @@ from core.estimators import BayesianGaussianMixture, GaussianMixture, KMeans, Mi
 
 # Scikit-learn's own KMeans is excused too: rows drawn at random depend on how many there are.
 NOT_OURS = {
-    "check_sample_weight_equivalence_on_dense_data": "k-means++ draws other rows when rows are repeated and shuffled"
+    f"check_sample_weight_equivalence_on_{kind}_data": "k-means++ draws other rows when rows are repeated and shuffled"
+    for kind in ("dense", "sparse")
 }
 
 
