@@ -65,12 +65,18 @@ def layout_of(n_samples: int, n_components: int, n_terms: int) -> Layout:
         parts = min(ceil(n_components * n_terms / SMALL_RESULT), n_terms)
     width = parts * ceil(n_terms / parts)
     blocks = ceil(n_samples / block)
+    if blocks > RUNS_MAX:
+        # As many in each run, for as many threads as there may be.
+        blocks = ceil(blocks / RUNS_MAX) * RUNS_MAX
     block = ceil(n_samples / blocks)
     if blocks > 1:
         block = ceil(block / TILE) * TILE
         blocks = ceil(n_samples / block)
     batch = max(1, min(BATCH_VALUES // width, BATCH_ROWS_MAX) // block)
     batches = ceil(blocks / batch)
+    if batches > 1:
+        batch = ceil(blocks / (ceil(batches / 4) * 4))
+        batches = ceil(blocks / batch)
     runs = 1 if n_samples * n_components * (n_terms + 20) < WORTH_A_THREAD else min(RUNS_MAX, batches)
     edges = [min(batches * i // runs * batch, blocks) for i in range(runs + 1)]
     cut = tuple((edges[i], min(edges[i + 1], blocks)) for i in range(runs))
