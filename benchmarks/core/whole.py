@@ -74,7 +74,7 @@ def cases(settings: Settings) -> Iterator[Case]:
     measure = partial(mixture, shape, settings.pace, {})
     yield Case("whole fit", f"mixture, full, {shape}", "scikit-learn", measure, at_least(8))
     measure = partial(mixture, shape, settings.pace, {"init_size": None})
-    yield Case("whole fit", f"mixture, {shape}, start on all", "scikit-learn", measure)
+    yield Case("whole fit", f"mixture, {shape}, all rows", "scikit-learn", measure)
     for goal_shape, goal in KMEANS:
         shape = settings.shape(goal_shape)
         measure = partial(kmeans, shape, settings.pace, {})
