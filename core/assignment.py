@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from core.covariance import Spherical
-from core.linalg import EPS, power_of_two
+from core.linalg import EPS
 from core.sparse_rows import Rows, dense
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints
@@ -139,12 +139,7 @@ def nearest_two(target: Target, B: NDArray[np.float32]) -> Nearest:
     error = target.twice_error(squares)
     if k == 1:
         return Nearest(np.zeros(len(B), dtype=np.int32), products[0], np.full(len(B), np.inf), squares, error)
-    mask = 2 ** (k - 1).bit_length() - 1
-    bits: NDArray[np.signedinteger] = products.view(np.int32 if kind == np.float32 else np.int64)
-    np.bitwise_and(bits, ~mask, out=bits)
-    np.bitwise_or(bits, np.arange(k, dtype=bits.dtype)[:, None], out=bits)
-    least, second = two_least(products)
-    labels = (least.view(bits.dtype) & mask).astype(np.int32, copy=False)
+    labels, least, second = ranked(products)
     surely = second - least
     np.abs(second, out=second)
     second += np.abs(least)
@@ -152,6 +147,20 @@ def nearest_two(target: Target, B: NDArray[np.float32]) -> Nearest:
     error += second
     surely -= error
     return Nearest(labels, least, surely, squares, error)
+
+
+def ranked(products: Floats) -> tuple[NDArray[np.int32], Floats, Floats]:
+    """Of each column (k ≥ 2, n): the label of the least, the least and the second; `products` are overwritten.
+
+    An index in the place of the lowest bits changes a number by less than 2^(bits − digits) of itself.
+    """
+    k = products.shape[0]
+    mask = 2 ** (k - 1).bit_length() - 1
+    bits: NDArray[np.signedinteger] = products.view(np.int32 if products.dtype == np.float32 else np.int64)
+    np.bitwise_and(bits, ~mask, out=bits)
+    np.bitwise_or(bits, np.arange(k, dtype=bits.dtype)[:, None], out=bits)
+    least, second = two_least(products)
+    return (least.view(bits.dtype) & mask).astype(np.int32, copy=False), least, second
 
 
 def two_least(values: Floats) -> tuple[Floats, Floats]:
@@ -205,26 +214,51 @@ def by_differences(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
 def nearest_labels_of(X: Rows, centers: Floats) -> Ints:
     """Labels (n,) of the nearest centres, the first of equals.
 
-    Products decide where their error cannot, differences elsewhere.
+    Products decide where their error cannot, differences elsewhere. With the centres c' about their midst o, rows stay
+    as they are: ‖x − c‖² − ‖x − o‖² = ‖c'‖² + 2 o·c' − 2 x·c', in float64.
     """
     n_samples, d = X.shape
+    k = centers.shape[0]
     centers = centers.astype(np.float64, copy=False)
     if n_samples * centers.size <= FEW:
-        return by_differences(dense(X).astype(np.float64, copy=False), centers)[0]
+        return few_labels(dense(X).astype(np.float64, copy=False), centers)
+    if k == 1:
+        return np.zeros(n_samples, dtype=np.int64)
     labels = np.empty(n_samples, dtype=np.int64)
-    offset, scale = midst(centers)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        target = Target.of((centers - offset) / scale)
-        for part in block_slices(n_samples, d, centers.shape[0]):
-            rows = dense(X[part])
-            Z = less(rows, offset)
-            Z *= 1 / scale
-            nearest = nearest_two(target, augmented(Z))
-            labels[part] = nearest.labels
-            undecided = np.flatnonzero(~(nearest.surely > 0))
+        offset = centers.min(axis=0) / 2 + centers.max(axis=0) / 2
+        about = centers - offset
+        squares = np.einsum("ij,ij->i", about, about)
+        constants = (squares + 2 * (about @ offset))[:, None]
+        table = -2 * about
+        reach, far = float(np.sqrt(squares.max())), float(np.sqrt(offset @ offset))
+        relative = 1.02 * 2.0 ** ((k - 1).bit_length() - np.finfo(np.float64).nmant)
+        for part in block_slices(n_samples, d, k):
+            rows = dense(X[part]).astype(np.float64, copy=False)
+            products = table @ rows.T
+            products += constants
+            found, least, second = ranked(products)
+            norm = np.sqrt(d) * max(float(rows.max()), -float(rows.min()))
+            # Twice the error of a product, as in `Target.of`.
+            doubt = 4.1 * (d + 6) * EPS * (2 * norm + 2 * far + reach) * reach
+            surely = second - least
+            surely -= relative * (np.abs(second) + np.abs(least))
+            labels[part] = found
+            undecided = np.flatnonzero(~(surely > doubt))
             if undecided.size:
-                labels[undecided + part.start], _ = by_differences(rows[undecided].astype(np.float64), centers)
+                labels[undecided + part.start], _ = by_differences(rows[undecided], centers)
     return labels
+
+
+def few_labels(X: Floats, centers: Floats) -> Ints:
+    """Labels of a few rows by differences, where none is at either end of what floats can hold."""
+    squares = cdist(X, centers, "sqeuclidean")
+    labels: Ints = squares.argmin(axis=1)
+    nearest, farthest = squares.min(axis=1), squares.max(axis=1)
+    # A row much nearer to one centre than to another is not far beside the centres' extent.
+    if nearest.min() > VANISHING and farthest.max() < np.inf and (nearest < 0.999 * farthest).all():
+        return labels
+    return by_differences(X, centers)[0]
 
 
 def assign(X: Rows, centers: Floats) -> tuple[Ints, Floats]:
@@ -251,11 +285,3 @@ def less(X: Floats, offset: Floats) -> Floats:
     np.subtract(X[:whole].reshape(wide), np.tile(offset, beside), out=result[:whole].reshape(wide))
     np.subtract(X[whole:], offset, out=result[whole:])
     return result
-
-
-def midst(centers: Floats) -> tuple[Floats, float]:
-    """A point (d,) in the midst of the centres, and a power of two near their extent."""
-    offset: Floats = centers.min(axis=0) / 2 + centers.max(axis=0) / 2
-    with np.errstate(over="ignore"):
-        extent = float(np.abs(centers - offset).max())
-    return offset, power_of_two(extent)

@@ -160,8 +160,8 @@ def _first(target: Target, chunk: FramedChunk) -> Reached:
 
 
 def _reach(chunk: FramedChunk, state: Reached, tried: Tried, best: int, label: int) -> Reached:
-    """What is reached with the best candidate chosen, too."""
-    labels, squares = state.labels.copy(), state.squares.copy()
+    """What is reached with the best candidate chosen, too; in the arrays of what was reached before."""
+    labels, squares = state.labels, state.squares
     for part, found in zip(tried.parts, tried.squares, strict=True):
         nearer = found[best] < squares[part]
         if isinstance(part, slice):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from core.assignment import assign, block_slices, nearest_labels_of
+from core.assignment import FEW, assign, block_slices, nearest_labels_of
 from core.bounds import THREADS_PAY, Assignment, Memory, reassign
 from core.checks import check_sample_weight
 from core.fit import Step
@@ -62,15 +62,19 @@ class Centroids:
                 distances[extreme] = row_norms(dense(rows[extreme]) - self.cluster_centers[labels[extreme]])
         return labels, distances
 
-    def predict(self, X: ArrayLike | Rows, chunk_map: MapLike = map) -> Ints:
+    def predict(self, X: ArrayLike | Rows) -> Ints:
         """Each row's nearest centre, shape (n,)."""
-        rows = check_any_rows(X, self.n_features)
-        n_samples = rows.shape[0]
-        if n_samples * self.cluster_centers.size < THREADS_PAY:
-            with one_blas_thread():
-                return nearest_labels_of(rows, self.cluster_centers)
-        parts = [rows[part] for part in chunk_slices(n_samples, self.n_features + self.n_clusters)]
+        return self.labels(check_any_rows(X, self.n_features))
+
+    def labels(self, rows: Rows, chunk_map: MapLike = map) -> Ints:
+        """`predict` for rows already checked, in several threads when there are many."""
+        n_samples, size = rows.shape[0], self.cluster_centers.size
+        if n_samples * size <= FEW:
+            return nearest_labels_of(rows, self.cluster_centers)
         with one_blas_thread():
+            if n_samples * size < THREADS_PAY:
+                return nearest_labels_of(rows, self.cluster_centers)
+            parts = [rows[part] for part in chunk_slices(n_samples, self.n_features + self.n_clusters)]
             return np.concatenate(list(chunk_map(partial(nearest_labels_of, centers=self.cluster_centers), parts)))
 
     def distances(self, X: ArrayLike | Rows) -> Floats:

@@ -91,7 +91,7 @@ def kmeans_labels(
     centres found on them.
     """
     centers = start_on_subsample(X, n_components, sample_weight, rng, chunk_map, init_size)
-    return Centroids(centers).predict(X, chunk_map)
+    return Centroids(centers).labels(X, chunk_map)
 
 
 def start_on_subsample(

@@ -283,7 +283,7 @@ class KMeans(Estimator):
     def predict(self, X: ArrayLike) -> Ints:
         """Each row's nearest centre, shape (n,)."""
         rows = self._rows(X)
-        return self.centroids_.predict(rows, thread_map)
+        return self.centroids_.labels(rows, thread_map)
 
     @property
     def _n_features_out(self) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from core.assignment import Target, assign, augmented, nearest_two, two_least
+from core.assignment import Target, assign, augmented, by_differences, nearest_labels_of, nearest_two, two_least
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 5, 6, 7, 9, 12, 31, 100])
@@ -50,6 +50,21 @@ def test_assign_is_that_of_differences(n, d, k, offset, rng):
     distances = cdist(X, X[:k], "sqeuclidean")
     np.testing.assert_array_equal(labels, distances.argmin(axis=1))
     np.testing.assert_allclose(squares, distances.min(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_products_decide_most_rows_of_a_prediction(offset, rng, monkeypatch):
+    asked = []
+
+    def counted(rows, centers):
+        asked.append(len(rows))
+        return by_differences(rows, centers)
+
+    monkeypatch.setattr("core.assignment.by_differences", counted)
+    X = rng.normal(size=(20_000, 16)) + offset
+    labels = nearest_labels_of(X, X[:16])
+    assert sum(asked) < 20
+    np.testing.assert_array_equal(labels, cdist(X, X[:16], "sqeuclidean").argmin(axis=1))
 
 
 def test_of_equals_the_first_is_taken_whatever_decides():
