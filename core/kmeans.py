@@ -96,8 +96,10 @@ class Centroids:
         """Σ w ‖x − nearest centre‖², in squared units of the data."""
         distance = self.nearest(X)[1]
         weight = check_sample_weight(sample_weight, distance.shape[0])
+        # Weight 0 times a square that overflows would be no number.
+        counted = weight > 0
         with np.errstate(over="ignore"):
-            return float(weight @ distance**2)
+            return float(weight[counted] @ distance[counted] ** 2)
 
 
 def squares_of(centers: Floats, item: tuple[FramedChunk, Memory]) -> Floats:

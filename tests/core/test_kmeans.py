@@ -169,6 +169,16 @@ def test_only_ratios_of_weights_matter(blobs):
         np.testing.assert_array_equal(weighted.cluster_centers_, plain.cluster_centers_)
 
 
+def test_the_inertia_does_not_count_a_row_of_weight_zero(blobs):
+    X, _ = blobs(n=60)
+    wild, weight = np.concatenate([[[1e200, 0.0, -1e300]], X]), np.r_[0.0, np.linspace(0.5, 2, 60)]
+    kmeans = KMeans(3, random_state=0).fit(X)
+    assert kmeans.score(wild, sample_weight=weight) == pytest.approx(
+        kmeans.score(X, sample_weight=weight[1:]), rel=1e-12
+    )
+    assert kmeans.centroids_.inertia(wild) == np.inf
+
+
 SPARSE = [sparse.csr_array, sparse.csc_array, sparse.coo_array, sparse.csr_matrix, sparse.lil_array]
 
 
