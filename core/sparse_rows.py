@@ -24,8 +24,15 @@ def check_any_rows(X: ArrayLike | Rows, n_features: int | None = None, *, owner:
         return check_rows(X, n_features, owner=owner)
     if X.dtype.kind not in "iuf":
         raise InvalidRows(f"rows must be real numbers, not {X.dtype}")
+    if X.ndim != 2:
+        # Refused as an array of as many dimensions is.
+        check_rows(np.zeros((1,) * X.ndim), owner=owner)
     kind = np.float32 if X.dtype == np.float32 else np.float64
     rows: sparse.csr_array[Any, Any] = sparse.csr_array(X).astype(kind, copy=False)
+    if not rows.has_canonical_format:
+        # A value may be given in parts, and finite parts may have an infinite sum; the caller's matrix stays as it is.
+        rows = rows.copy()
+        rows.sum_duplicates()
     # Faults in its inside, shapes and finite values, are told as those of dense rows with as many features.
     check_rows(np.zeros((min(rows.shape[0], 1), rows.shape[1])), n_features, owner=owner)
     faulty = ~np.isfinite(rows.data)

@@ -226,9 +226,28 @@ def test_faults_among_sparse_rows_have_a_place(bad):
     assert (refused.value.row, refused.value.column) == (7, 3)
     with pytest.raises(InvalidRows, match="complex"):
         KMeans(2).fit(sparse.csr_array(np.eye(3) * 1j))
+    with pytest.raises(InvalidRows, match="1-D"):
+        KMeans(2).fit(sparse.coo_array(np.ones(3)))
     fitted = KMeans(2, random_state=0).fit(np.eye(4))
     with pytest.raises(InvalidRows, match="expecting 4 features"):
         fitted.predict(sparse.csr_array(np.eye(3)))
+
+
+def test_a_sparse_value_given_in_parts_is_their_sum():
+    X = some_sparse()
+    halves = sparse.csr_array(X)
+    halves = sparse.csr_array(
+        (np.repeat(halves.data / 2, 2), np.repeat(halves.indices, 2), halves.indptr * 2), shape=X.shape
+    )
+    entries = halves.nnz
+    thin, dense = (KMeans(4, init=X[:4]).fit(rows) for rows in (halves, X))
+    np.testing.assert_allclose(thin.cluster_centers_, dense.cluster_centers_, rtol=1e-12, atol=1e-14)
+    assert halves.nnz == entries
+    huge = sparse.csr_array((np.full(4, 1e308), [1, 2, 2, 0], [0, 1, 3, 4]), shape=(3, 12))
+    for verb in (KMeans(2).fit, thin.predict):
+        with pytest.raises(InvalidRows, match="infinite value") as refused:
+            verb(huge)
+        assert (refused.value.row, refused.value.column) == (1, 2)
 
 
 def test_sparse_rows_stay_sparse():
