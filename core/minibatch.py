@@ -7,6 +7,7 @@ __all__ = [
     "Progress",
     "batch_frame",
     "learn",
+    "mean_variance",
     "nearest",
     "nearest_one_hot",
     "reassign",
@@ -25,6 +26,7 @@ from core.kmeans import Start, assign, frame
 from core.linalg import power_of_two
 from core.rows import chunk_slices, one_blas_thread
 from core.seeding import subsample
+from core.sparse_rows import Rows, dense
 from core.types import Floats, Ints, MapLike
 
 # Units whose scale lies within these bounds have squares, and sums of them, far from either end of float64.
@@ -54,7 +56,7 @@ class Frame:
         return centers if self.plain else centers * self.scale + self.offset
 
 
-def batch_frame(X: Floats) -> Frame:
+def batch_frame(X: Rows) -> Frame:
     """The units of k-means, or those of the data where the rows lie about the origin and have ordinary sizes.
 
     An offset of a few spreads costs some bits of the squares; a copy of each batch would cost as much as its
@@ -65,6 +67,16 @@ def batch_frame(X: Floats) -> Frame:
     if ordinary and float(np.abs(offset).max()) <= 4 * scale:
         return Frame(np.zeros(X.shape[1]), 1.0)
     return Frame(offset.astype(np.float64), 1.0 if ordinary else scale)
+
+
+def mean_variance(X: Rows, frame: Frame) -> float:
+    """The mean variance of the features, in the units of the frame: two passes over a few rows at a time."""
+    n_samples, d = X.shape
+    slices = chunk_slices(n_samples, d, 1)
+    sums = [frame.enter(dense(X[part])).sum(axis=0, dtype=np.float64) for part in slices]
+    mean: Floats = np.sum(sums, axis=0) / n_samples
+    squares = [float(np.square(frame.enter(dense(X[part])) - mean).sum()) for part in slices]
+    return sum(squares) / float(n_samples * d)
 
 
 @dataclass(frozen=True)
@@ -246,7 +258,7 @@ class MiniBatch:
     the mean variance of the features (0: never). Batches are drawn from (seed, step) alone: `step` is a function.
     """
 
-    X: Floats
+    X: Rows
     sample_weight: Floats
     n_clusters: int
     seed: Start = field(repr=False)
@@ -264,7 +276,7 @@ class MiniBatch:
     def __post_init__(self) -> None:
         frame = batch_frame(self.X)
         weight = self.sample_weight / self.sample_weight.max()
-        variance = float(np.var(frame.enter(self.X), axis=0).mean()) if self.tol > 0 else 0.0
+        variance = mean_variance(self.X, frame) if self.tol > 0 else 0.0
         object.__setattr__(self, "frame", frame)
         object.__setattr__(self, "threshold", self.tol * variance)
         object.__setattr__(self, "cumulative", None if (weight == 1).all() else np.cumsum(weight))
@@ -280,7 +292,7 @@ class MiniBatch:
         starts = [self._centers(rng) for _ in range(self.n_init)]
         if len(starts) > 1:
             chosen = subsample(self.X.shape[0], self.n_clusters, self.validation, rng)
-            Z, weight = self.frame.enter(self.X[chosen]), self.sample_weight[chosen] / self.sample_weight.max()
+            Z, weight = self.frame.enter(dense(self.X[chosen])), self.sample_weight[chosen] / self.sample_weight.max()
             starts.sort(key=lambda centers: float(weight @ assign(Z, centers)[1]))
         return Progress(Learned(starts[0], np.zeros(self.n_clusters)), words)
 
@@ -294,7 +306,7 @@ class MiniBatch:
         before = progress.learned
         learned, inertia = learn(
             before,
-            self.frame.enter(self.X[self._draw(rng)]),
+            self.frame.enter(dense(self.X[self._draw(rng)])),
             None,
             rng,
             reassignment_ratio=self.reassignment_ratio,

@@ -4,7 +4,7 @@ __all__ = ["KMeans"]
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any, ClassVar, Self, cast
+from typing import Any, Self, cast
 from warnings import warn
 
 import numpy as np
@@ -47,7 +47,6 @@ class KMeans(Estimator):
     """
 
     kind = "clusterer"
-    takes_sparse: ClassVar[bool] = True
     cluster_centers_: Floats
     labels_: Ints
     inertia_: float
@@ -85,7 +84,7 @@ class KMeans(Estimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.takes_sparse
+        tags.input_tags.sparse = True
         return tags
 
     def check_parameters(self, n_samples: int, n_features: int) -> None:
@@ -274,7 +273,7 @@ class KMeans(Estimator):
         return self
 
     def _rows(self, X: Any) -> Any:
-        if not (self.takes_sparse and issparse(X)):
+        if not issparse(X):
             return super()._rows(X)
         self._check_fitted()
         rows: Any = check_any_rows(cast(Rows, X), self.n_features_in_, owner=type(self).__name__)

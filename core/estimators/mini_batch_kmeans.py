@@ -18,7 +18,6 @@ from core.checks import (
     check_integer,
     check_random_state,
     check_real,
-    check_rows,
     check_sample_weight,
     check_verbose,
 )
@@ -30,6 +29,7 @@ from core.kmeans import Centroids, Start
 from core.minibatch import Frame, Learned, MiniBatch, Progress, batch_frame, learn, nearest
 from core.rows import one_blas_thread
 from core.seeding import kmeans_plus_plus, random_rows, subsample
+from core.sparse_rows import Rows, check_any_rows, dense
 from core.threads import thread_map
 from core.types import Floats, Ints, MapLike
 
@@ -38,14 +38,14 @@ class MiniBatchKMeans(KMeans):
     """k-means by mini-batches (Sculley 2010), with scikit-learn's parameters, defaults and fitted attributes.
 
     `partial_fit` learns from one batch that the caller brings; `fit` draws its batches from the rows, with
-    replacement and by weight. Beyond scikit-learn: `fit_steps`, the fit as a generator, an iteration a batch;
-    `converged_`; `inertias_`, the smoothed inertia a batch; `counts_`, the weight of the rows behind each centre.
+    replacement and by weight. Of sparse rows, those of a batch become an array, and those that a start sees. Beyond
+    scikit-learn: `fit_steps`, the fit as a generator, an iteration a batch; `converged_`; `inertias_`, the smoothed
+    inertia a batch; `counts_`, the weight of the rows behind each centre.
     """
 
     init: Any
     n_steps_: int
     counts_: Floats
-    takes_sparse = False
     _frame: Frame
     _learned: Learned
     _rng: np.random.Generator
@@ -145,7 +145,7 @@ class MiniBatchKMeans(KMeans):
         goes on to the same bits. `chunk_map` is that of the mixture, for batches of more than one chunk; k-means
         takes no `labels`.
         """
-        rows = check_rows(X)
+        rows = check_any_rows(X)
         self.check_parameters(*rows.shape)
         if labels is not None:
             raise InvalidParameter("labels", labels, "are for mixtures: k-means has no supervised fit")
@@ -168,7 +168,7 @@ class MiniBatchKMeans(KMeans):
             print(f"Converged ({cause}) at step {self.n_steps_}")
         return self
 
-    def _minibatch(self, rows: Floats, weight: Floats, chunk_map: MapLike) -> MiniBatch:
+    def _minibatch(self, rows: Rows, weight: Floats, chunk_map: MapLike) -> MiniBatch:
         n_samples = rows.shape[0]
         return MiniBatch(
             rows,
@@ -184,7 +184,7 @@ class MiniBatchKMeans(KMeans):
             chunk_map,
         )
 
-    def _start(self, rows: Floats, weight: Floats) -> Start:
+    def _start(self, rows: Rows, weight: Floats) -> Start:
         """Centres by `init`, in the units of the data; all but an array see a subsample of the rows."""
         k, n_features, init, size = self.n_clusters, rows.shape[1], self.init, self._init_rows(rows.shape[0])
 
@@ -192,10 +192,12 @@ class MiniBatchKMeans(KMeans):
             if not isinstance(init, str) and not callable(init):
                 return check_array("init", init, (k, n_features))
             chosen = subsample(rows.shape[0], k, size, rng)
-            sample: Floats = rows[chosen]
+            sample = rows[chosen]
             if callable(init):
                 return check_array("init", init(sample, k, random_state=rng), (k, n_features))
             choose = kmeans_plus_plus if init == "k-means++" else random_rows
+            # As an array the rows have the same start whether they came sparse or not.
+            sample = dense(sample)
             centers: Floats = sample[choose(sample, k, weight[chosen], rng)]
             return centers
 
@@ -233,7 +235,7 @@ class MiniBatchKMeans(KMeans):
 
     def _batches(
         self,
-        rows: Floats,
+        rows: Rows,
         names: NDArray[np.object_] | None,
         weight: Floats,
         minibatch: MiniBatch,
@@ -254,7 +256,7 @@ class MiniBatchKMeans(KMeans):
         self._learn_features(rows.shape[1], names)
         return self._finished(rows, weight, minibatch, outcome)
 
-    def _finished(self, rows: Floats, weight: Floats, minibatch: MiniBatch, outcome: Outcome[Progress]) -> Self:
+    def _finished(self, rows: Rows, weight: Floats, minibatch: MiniBatch, outcome: Outcome[Progress]) -> Self:
         self._forget()
         self._keep(minibatch.frame, outcome.parameters.learned, rows.dtype)
         self.inertias_ = [minibatch.inertia(float(objective)) for objective in outcome.trajectory]
@@ -279,7 +281,7 @@ class MiniBatchKMeans(KMeans):
         first asked for. Raises `InvalidParameter` or `InvalidRows`, and then has learned nothing.
         """
         begun = hasattr(self, "_learned")
-        rows = self._rows(X) if begun else check_rows(X)
+        rows = dense(self._rows(X) if begun else check_any_rows(X))
         weight = None if sample_weight is None else check_sample_weight(sample_weight, rows.shape[0])
         counted, mass = rows, weight
         if weight is not None and not weight.all():

@@ -1,4 +1,5 @@
 import pickle
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import sklearn.cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.cluster._kmeans import _mini_batch_step
 
 import core.minibatch
@@ -13,7 +15,7 @@ from core.errors import ConvergenceWarning, InvalidParameter, InvalidRows, NotFi
 from core.estimators import MiniBatchKMeans
 from core.fit import State
 from core.kmeans import assign
-from core.minibatch import Learned, MiniBatch, learn, nearest_one_hot, reassign
+from core.minibatch import Frame, Learned, MiniBatch, batch_frame, learn, mean_variance, nearest_one_hot, reassign
 
 
 def batches_of(X, size):
@@ -418,3 +420,116 @@ def test_step_is_a_function(blobs):
     assert first.objective == second.objective
     other = fit.step(first.parameters)
     assert other.objective != first.objective
+
+
+FORMATS = [sparse.csr_array, sparse.csc_array, sparse.coo_array, sparse.csr_matrix, sparse.lil_array, sparse.dok_array]
+
+
+def some_sparse(n=400, d=12):
+    X = np.random.default_rng(4).normal(size=(n, d)) + 4 * np.repeat(np.eye(4, d), n // 4, axis=0)
+    X[np.abs(X) < 1] = 0
+    return X
+
+
+def the_same(thin, dense, X, make):
+    np.testing.assert_array_equal(thin.cluster_centers_, dense.cluster_centers_)
+    np.testing.assert_array_equal(thin.counts_, dense.counts_)
+    np.testing.assert_array_equal(thin.labels_, dense.labels_)
+    assert thin.inertia_ == pytest.approx(dense.inertia_, rel=1e-12)
+    assert thin.n_steps_ == dense.n_steps_
+    np.testing.assert_array_equal(thin.predict(make(X)), dense.predict(X))
+    np.testing.assert_allclose(thin.transform(make(X)), dense.transform(X), rtol=1e-12)
+    assert thin.score(make(X)) == pytest.approx(dense.score(X), rel=1e-12)
+
+
+@pytest.mark.parametrize("make", FORMATS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("init", ["k-means++", "random", "array"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_rows_have_the_fit_of_dense_ones(make, weighted, init, dtype):
+    X = some_sparse().astype(dtype)
+    weight = np.random.default_rng(1).uniform(0, 2, 400) * (np.arange(400) % 9 > 0) if weighted else None
+    options = {"init": X[[0, 100, 200, 300]] if init == "array" else init, "batch_size": 60, "random_state": 3}
+    dense, thin = (MiniBatchKMeans(4, tol=1e-3, **options).fit(rows, sample_weight=weight) for rows in (X, make(X)))
+    the_same(thin, dense, X, make)
+    assert thin.cluster_centers_.dtype == dtype
+    # And on from there, with batches.
+    for estimator, rows in ((dense, X[:50]), (thin, make(X[:50]))):
+        estimator.partial_fit(rows, sample_weight=None if weight is None else weight[:50])
+    the_same(thin, dense, X, make)
+
+
+@pytest.mark.parametrize("make", FORMATS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_sparse_batches_teach_what_dense_ones_teach(make, weighted, offset):
+    X = some_sparse() + offset
+    weight = np.random.default_rng(1).uniform(0, 2, 400) * (np.arange(400) % 9 > 0) if weighted else None
+    dense, thin = (MiniBatchKMeans(4, random_state=3, reassignment_ratio=0.3) for _ in range(2))
+    for start in range(0, 400, 80):
+        part = slice(start, start + 80)
+        for estimator, rows in ((dense, X[part]), (thin, make(X[part]))):
+            estimator.partial_fit(rows, sample_weight=None if weight is None else weight[part])
+    the_same(thin, dense, X, make)
+
+
+def test_sparse_rows_far_from_the_origin_or_of_any_size_have_the_clusters_of_dense_ones():
+    X = some_sparse()
+    for rows in (X + 1e6, X * 2.0**500, X * 2.0**-500):
+        dense, thin = (MiniBatchKMeans(4, init=rows[[0, 100, 200, 300]], random_state=3, batch_size=60) for _ in "12")
+        dense.fit(rows)
+        thin.fit(sparse.csr_array(rows))
+        np.testing.assert_array_equal(thin.labels_, dense.labels_)
+        np.testing.assert_allclose(thin.cluster_centers_, dense.cluster_centers_, rtol=1e-12)
+
+
+def test_a_function_sees_the_sparse_rows_of_its_start():
+    X = sparse.csr_array(some_sparse())
+    seen = []
+
+    def init(rows, k, random_state):
+        seen.append(rows)
+        return rows[:k].toarray()
+
+    MiniBatchKMeans(4, init=init, n_init=2, batch_size=40, random_state=0).fit(X)
+    assert [(rows.format, rows.shape) for rows in seen] == [("csr", (120, 12))] * 2
+
+
+@pytest.mark.parametrize("name", ["fit", "partial_fit", "predict", "score"])
+@pytest.mark.parametrize(("bad", "words"), [(np.nan, "NaN"), (-np.inf, "infinite")])
+def test_faults_among_sparse_rows_have_a_place(name, bad, words):
+    X = some_sparse()
+    estimator = MiniBatchKMeans(2, random_state=0).partial_fit(X)
+    before = pickle.dumps(estimator)
+    X[7, 3] = bad
+    for make in (sparse.csr_array, sparse.csc_array):
+        with pytest.raises(InvalidRows, match=words) as refused:
+            getattr(estimator, name)(make(X))
+        assert (refused.value.row, refused.value.column) == (7, 3)
+    assert pickle.dumps(estimator) == before
+    with pytest.raises(InvalidRows, match="expecting 12 features"):
+        estimator.partial_fit(sparse.csr_array(np.eye(3)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_the_variance_of_tol_is_that_of_all_rows(dtype, make, offset, monkeypatch):
+    monkeypatch.setattr("core.rows.CHUNK_ROWS_MIN", 64)
+    monkeypatch.setattr("core.rows.CHUNK_ROWS_MAX", 64)
+    X = (some_sparse() * np.geomspace(0.1, 10, 12) + offset).astype(dtype)
+    for frame in (Frame(np.zeros(12), 1.0), Frame(np.full(12, offset), 4.0), batch_frame(make(X))):
+        expected = np.var(X.astype(np.float64) / frame.scale, axis=0).mean()
+        assert mean_variance(make(X), frame) == pytest.approx(expected, rel=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_sparse_rows_stay_sparse():
+    rows = sparse.random_array((60_000, 300), density=0.002, format="csr", rng=np.random.default_rng(0))
+    tracemalloc.start()
+    estimator = MiniBatchKMeans(3, init="random", tol=1e-3, batch_size=200, max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(rows, sample_weight=np.arange(60_000.0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60_000 * 300 * 8 / 8

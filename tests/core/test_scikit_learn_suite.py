@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import sklearn.cluster
 import sklearn.mixture
-import sklearn.utils.fixes
 
 import core.estimators
 from core.errors import FitFailure
@@ -32,7 +31,6 @@ OURS = ("BayesianGaussianMixture", "GaussianMixture", "KMeans", "MiniBatchKMeans
 
 PRIVATE = "calls private functions of theirs"
 ARRAY_API = "dispatches to other array libraries; ours computes with NumPy alone"
-SPARSE = "has sparse rows only; ours refuses them by name"
 EXCLUDED = {
     "gaussian": {
         "suffstat_sk_full": PRIVATE,
@@ -70,8 +68,6 @@ EXCLUDED = {
         "kmeans_plusplus_output": "a function of theirs",
         "kmeans_plusplus_norms": "a function of theirs",
         "kmeans_plusplus_dataorder": "a function of theirs",
-        "dense_sparse": SPARSE,
-        "predict_dense_sparse": SPARSE,
     },
 }
 
@@ -112,7 +108,7 @@ class Pytest:
 
 @contextmanager
 def ours_in_their_place() -> Iterator[None]:
-    """Inside, an import from scikit-learn gives our estimators, and there are no containers of sparse rows."""
+    """Inside, an import from scikit-learn gives our estimators."""
     packages = (sklearn.cluster, sklearn.mixture)
     ours = {
         package: {name: getattr(core.estimators, name) for name in OURS if hasattr(package, name)}
@@ -121,7 +117,6 @@ def ours_in_their_place() -> Iterator[None]:
     with (
         patch.multiple(sklearn.cluster, **ours[sklearn.cluster]),
         patch.multiple(sklearn.mixture, **ours[sklearn.mixture]),
-        patch.object(sklearn.utils.fixes, "CSR_CONTAINERS", []),
     ):
         yield
 
@@ -133,9 +128,6 @@ def loaded(path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     with ours_in_their_place():
         spec.loader.exec_module(module)
-    if hasattr(module, "data_containers_ids"):
-        # The list that their marks hold: one name a container, and only one is left.
-        module.data_containers_ids[:] = ["dense"]
     module.pytest = Pytest()
     return module
 
