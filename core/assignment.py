@@ -9,6 +9,7 @@ __all__ = [
     "by_differences",
     "less",
     "nearest_labels_of",
+    "nearest_one",
     "nearest_two",
 ]
 
@@ -33,9 +34,9 @@ FAR = 1e16
 # Rows × centres × features below which differences cost less than preparing a product.
 FEW = 2**15
 
-# A block's products, (k + d) × rows numbers, stay in a core's own cache.
-BLOCK_VALUES = 2**17
-BLOCK_ROWS_MIN, BLOCK_ROWS_MAX = 256, 2**13
+# A block's products, (k + d) × rows numbers, stay in the processor's cache; smaller blocks cost threads more turns.
+BLOCK_VALUES = 2**19
+BLOCK_ROWS_MIN, BLOCK_ROWS_MAX = 256, 2**15
 
 # In float32, the index of up to this many centres leaves a product enough digits; beyond it, in float64.
 INDEX_MAX = 2**10
@@ -68,13 +69,15 @@ class Target:
     """Centres as the other side of the product: [z, 1] · [−2c, ‖c‖²] = ‖z − c‖² − ‖z‖².
 
     `table` (k, d + 1); `doubt`, three coefficients of an upper bound, in ‖z‖ and ‖z‖², of twice the error of a product
-    against the square that `by_differences` finds; `relative`, the relative error of a product that carries an index.
+    against the square that `by_differences` finds; `relative`, the relative error of a product that carries an index;
+    `reach`, the largest ‖c‖.
     """
 
     centers: Floats
     table: Floats
     doubt: tuple[float, float, float]
     relative: float
+    reach: float
 
     @classmethod
     def of(cls, centers: Floats) -> "Target":
@@ -95,7 +98,7 @@ class Target:
             2 * double,
         )
         index_bits = (k - 1).bit_length()
-        return cls(centers, table.astype(kind), doubt, 1.02 * 2.0 ** (index_bits - np.finfo(kind).nmant))
+        return cls(centers, table.astype(kind), doubt, 1.02 * 2.0 ** (index_bits - np.finfo(kind).nmant), reach)
 
     @property
     def n_clusters(self) -> int:
@@ -124,6 +127,34 @@ class Nearest:
     surely: Floats
     squares: Floats
     error: Floats
+
+
+def nearest_one(target: Target, B: NDArray[np.float32], blur: float = 0.0) -> tuple[NDArray[np.int32], Ints]:
+    """Labels of augmented rows (n, d + 2), and the indices of those that the products leave open.
+
+    Open is a row of which another centre's product is within their error of the least; with `blur`, also one that two
+    centres' distances from would tell apart by less than twice that.
+    """
+    k, width = target.table.shape
+    if k == 1:
+        return np.zeros(len(B), dtype=np.int32), np.empty(0, dtype=np.int64)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        products: Floats = target.table.astype(np.float32, copy=False) @ B[:, :width].T
+        norms = B[:, -1]
+        # Room for the rounding of this sum, too.
+        limit = target.twice_error(norms)
+        limit *= np.float32(1.25)
+        if blur:
+            limit += np.float32(4 * blur) * (np.sqrt(norms) + np.float32(target.reach))
+        limit += np.minimum.reduce(products, axis=0)
+        near = products <= limit
+    # Not a number is no product, and leaves a row without any.
+    undecided = np.empty(0, dtype=np.int64)
+    if np.count_nonzero(near) != len(B) or not np.isfinite(limit).all():
+        undecided = np.flatnonzero((np.count_nonzero(near, axis=0) != 1) | ~np.isfinite(limit))
+        near[:, undecided] = False
+    labels: NDArray[np.int32] = (np.arange(k, dtype=np.float32) @ near.astype(np.float32)).astype(np.int32)
+    return labels, undecided
 
 
 def nearest_two(target: Target, B: NDArray[np.float32]) -> Nearest:

@@ -1,24 +1,26 @@
-"""An assignment carried from centres to centres: only rows whose nearest one may have changed are looked at again.
+"""An assignment carried from centres to centres: once few labels change, only rows are looked at whose own may.
 
 Each row has a deadline. A cluster's clock runs by how far its centre and the farthest-moving other one went: by the
 triangle inequality, what a row's lead, the distance to its second centre less that to its own, can have lost at most
 (Hamerly 2010, with both bounds in one number). Until its cluster's clock reaches the deadline, a row keeps its label.
-Clocks and deadlines only save work: labels and sums are those that looking at every row would give, to the bit.
+Clocks and deadlines only save work: labels are those that looking at every row would give, and sums are taken of all
+rows by their labels, so that neither depends on what was known before, to the bit. A deadline needs the second centre,
+and that costs more than the first: while many labels change no deadline is made.
 """
 
 __all__ = ["Assignment", "Memory", "reassign"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.assignment import Nearest, Target, by_differences, nearest_two
+from core.assignment import Nearest, Target, by_differences, nearest_one, nearest_two
 from core.frames import FramedChunk, FramedRows, Places
 from core.linalg import EPS
-from core.sums import Quanta, sum_changes
-from core.types import Floats, MapLike
+from core.sums import sums_by_label
+from core.types import Floats, Ints, MapLike
 
 # float32 rounds a clock and a deadline by less than this, relative to them.
 ROUND_OFF = 2.0**-20
@@ -29,44 +31,39 @@ MOST = 0.8
 # Clocks so far ahead of the last moves that float32 would blur these.
 LATE = 2.0**12
 
+# The share of labels that change below which deadlines are made.
+SETTLED = 0.02
+
 # Steps of less work than this, in products of a row's and a centre's coordinate, are not worth handing to threads.
-THREADS_PAY = 2**23
-SCAN = 8  # what comparing a row's deadline costs in that unit
+THREADS_PAY = 2**22
+SCAN = 16  # what taking the least of a row's products costs in that unit, a centre
 
 Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of a chunk: each row's label, and the time of its cluster's clock at which it must be looked at; (m,) each."""
+    """Of a chunk: each row's label (m,), the time of its cluster's clock at which it must be looked at (m,), or None
+    where deadlines were not made, and whether few labels changed when it was last looked at."""
 
     labels: Labels
-    deadlines: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Change:
-    """How exact sums change: words of Σ w z (words, k, d) and of Σ w (words, k)."""
-
-    sums: Floats
-    weights: Floats
-
-    def __add__(self, other: "Change") -> "Change":
-        return Change(self.sums + other.sums, self.weights + other.weights)
+    deadlines: NDArray[np.float32] | None = None
+    settled: bool = False
 
 
 @dataclass(frozen=True)
 class Assignment:
     """All rows given to their nearest centres (k, d).
 
-    `clocks` (k,), in the units of the fit; `memories`, one a chunk; `totals`, all changes together; `looked`, how many
-    rows were looked at.
+    `clocks` (k,), in the units of the fit; `memories`, one a chunk; Σ w z of each cluster, `sums` (k, d), and Σ w,
+    `weights` (k,); `looked`, how many rows were looked at.
     """
 
     centers: Floats
     clocks: Floats
     memories: list[Memory]
-    totals: Change
+    sums: Floats
+    weights: Floats
     looked: int
 
     @property
@@ -74,48 +71,27 @@ class Assignment:
         """Labels of all rows (n,)."""
         return np.concatenate([memory.labels for memory in self.memories])
 
-    @property
-    def sums(self) -> Floats:
-        """Σ w z of each cluster, shape (k, d)."""
-        return _joined(self.totals.sums)
-
-    @property
-    def weights(self) -> Floats:
-        """Σ w of each cluster, shape (k,)."""
-        return _joined(self.totals.weights)
-
-
-def _joined(words: Floats) -> Floats:
-    """The values whose words these are; the smallest first."""
-    total: Floats = words[-1].copy()
-    for word in words[-2::-1]:
-        total += word
-    return total
-
 
 def reassign(previous: Assignment | None, centers: Floats, rows: FramedRows, chunk_map: MapLike = map) -> Assignment:
     """The assignment of the rows to these centres, from any previous one of the same rows."""
     k, d = centers.shape
-    looked, clocks = rows.n_samples, np.zeros(k)
+    clocks = np.zeros(k)
     memories: list[Memory | None] = [None] * len(rows.chunks)
-    afresh = True
     if previous is not None:
-        looked, memories = previous.looked, list(previous.memories)
+        memories = list(previous.memories)
         times = _times(centers - previous.centers)
         clocks = previous.clocks + times
-        afresh = looked >= MOST * rows.n_samples and float(clocks.max()) > LATE * float(times.max())
-        if afresh:
+        if float(clocks.max()) > LATE * float(times.max()) > 0:
+            memories = [replace(memory, deadlines=None) for memory in previous.memories]
             clocks = np.zeros(k)
-    look = partial(_look, Target.of(centers), clocks, rows.quanta, afresh)
-    pays = SCAN * rows.n_samples + looked * k * d > THREADS_PAY
+    look = partial(_look, Target.of(centers), clocks)
+    pays = rows.n_samples * (k * (d + SCAN) + 8 * d) > THREADS_PAY
     results = list((chunk_map if pays else map)(look, list(zip(rows.chunks, memories, strict=True))))
-    words = len(rows.quanta.shifts)
-    totals = Change(np.zeros((words, k, d)), np.zeros((words, k))) if previous is None else previous.totals
-    # Exact, so that neither order nor history shows.
-    for _, change, _ in results:
-        if change is not None:
-            totals = totals + change
-    return Assignment(centers, clocks, [result[0] for result in results], totals, sum(result[2] for result in results))
+    sums, weights = np.zeros((k, d)), np.zeros(k)
+    for _, _, (part, mass) in results:
+        sums += part
+        weights += mass
+    return Assignment(centers, clocks, [r[0] for r in results], sums, weights, sum(r[1] for r in results))
 
 
 def _times(moves: Floats) -> Floats:
@@ -132,55 +108,55 @@ def _times(moves: Floats) -> Floats:
 
 
 def _look(
-    target: Target, clocks: Floats, quanta: Quanta, afresh: bool, item: tuple[FramedChunk, Memory | None]
-) -> tuple[Memory, Change | None, int]:
-    """A chunk's new memory, how the sums change (None: not at all), and the number of rows looked at."""
-    chunk, memory = item
-    k = target.n_clusters
-    parts: list[Places] = [*chunk.blocks(k)]
-    looked = chunk.n_samples
-    if memory is not None and not afresh:
+    target: Target, clocks: Floats, item: tuple[FramedChunk, Memory | None]
+) -> tuple[Memory, int, tuple[Floats, Floats]]:
+    """A chunk's new memory, the number of rows looked at, and sums and weights by label."""
+    chunk, before = item
+    due = None
+    if before is not None and before.deadlines is not None:
         now = (clocks * (1 + ROUND_OFF)).astype(np.float32)
-        due = np.flatnonzero(now.take(memory.labels) >= memory.deadlines)
-        if due.size == 0:
-            return memory, None, 0
-        if due.size < MOST * chunk.n_samples:
-            looked, size = due.size, chunk.blocks(k)[0].stop
-            parts = [due[start : start + size] for start in range(0, due.size, size)]
-    if memory is None:
-        labels, deadlines = np.empty(looked, dtype=np.int32), np.empty(looked, dtype=np.float32)
+        due = np.flatnonzero(now.take(before.labels) >= before.deadlines)
+    if due is not None and due.size < MOST * chunk.n_samples:
+        assert before is not None
+        memory, looked = _again(target, clocks, chunk, before, due), due.size
+    elif before is not None and before.settled and due is None:
+        memory, looked = _with_deadlines(target, clocks, chunk), chunk.n_samples
     else:
-        labels, deadlines = memory.labels.copy(), memory.deadlines.copy()
-    change: Change | None = None
-    for part in parts:
-        found, deadlines[part] = _nearest(target, clocks, chunk, part)
-        before, moved = None, part
-        if memory is not None:
-            differ = np.flatnonzero(found != labels[part])
-            if differ.size == 0:
-                continue
-            moved = differ + part.start if isinstance(part, slice) else part[differ]
-            before = labels[moved]
-            labels[moved] = found = found[differ]
-        else:
-            labels[moved] = found
-        moves = _change(quanta, chunk, moved, found, before, k)
-        change = moves if change is None else change + moves
-    return Memory(labels, deadlines), change, looked
+        labels = np.empty(chunk.n_samples, dtype=np.int32)
+        for part in chunk.blocks(target.n_clusters):
+            labels[part] = _labels(target, chunk, part)
+        changed = chunk.n_samples if before is None else int(np.count_nonzero(labels != before.labels))
+        settled = changed < SETTLED * chunk.n_samples
+        memory, looked = Memory(labels, None, settled), chunk.n_samples
+    return memory, looked, sums_by_label(chunk, memory.labels, target.n_clusters)
 
 
-def _change(
-    quanta: Quanta, chunk: FramedChunk, places: Places, labels: Labels, before: Labels | None, n_clusters: int
-) -> Change:
-    """What rows add to the sums of their clusters, less what they added to those of the clusters before."""
-    weight, Z = chunk.sample_weight[places], chunk.exact(places)
-    if not chunk.unweighted:
-        Z *= weight[:, None]
-    words = quanta.split(weight.copy())
-    weights: Floats = np.array([np.bincount(labels, word, n_clusters) for word in words])
-    if before is not None:
-        weights -= np.array([np.bincount(before, word, n_clusters) for word in words])
-    return Change(sum_changes(quanta.split(Z), labels, before, n_clusters), weights)
+def _again(target: Target, clocks: Floats, chunk: FramedChunk, before: Memory, due: Ints) -> Memory:
+    """What is known once the rows whose time has come were looked at."""
+    if due.size == 0:
+        return before
+    assert before.deadlines is not None
+    labels, deadlines = before.labels.copy(), before.deadlines.copy()
+    size = chunk.blocks(target.n_clusters)[0].stop
+    for start in range(0, due.size, size):
+        places = due[start : start + size]
+        labels[places], deadlines[places] = _nearest(target, clocks, chunk, places)
+    return Memory(labels, deadlines, True)
+
+
+def _with_deadlines(target: Target, clocks: Floats, chunk: FramedChunk) -> Memory:
+    labels, deadlines = np.empty(chunk.n_samples, dtype=np.int32), np.empty(chunk.n_samples, dtype=np.float32)
+    for part in chunk.blocks(target.n_clusters):
+        labels[part], deadlines[part] = _nearest(target, clocks, chunk, part)
+    return Memory(labels, deadlines, True)
+
+
+def _labels(target: Target, chunk: FramedChunk, part: slice) -> Labels:
+    """Labels of a block of rows."""
+    labels, undecided = nearest_one(target, chunk.augmented(part))
+    if undecided.size:
+        labels[undecided] = by_differences(chunk.exact(undecided + part.start), target.centers)[0]
+    return labels
 
 
 def _nearest(target: Target, clocks: Floats, chunk: FramedChunk, part: Places) -> tuple[Labels, Floats]:

@@ -14,13 +14,15 @@ from core.assignment import augmented, block_slices, less
 from core.errors import InvalidRows
 from core.linalg import power_of_two
 from core.sparse_rows import Rows, dense
-from core.sums import Quanta
 from core.types import Floats, Ints, MapLike
 
 Places: TypeAlias = "Ints | slice"
 
 # A chunk, one task of a thread: smaller ones cost more to hand over than to work on, fewer of them leave threads idle.
 CHUNK_VALUES, CHUNK_ROWS_MAX, CHUNKS = 2**18, 2**16, 8
+
+# Rows of a scale between these, and less far from the origin than so many spreads, are summed as they came.
+PLAIN_SCALE, NEAR_ORIGIN = 2.0**200, 4.0
 
 # Rows that the offset and the usual size of a feature are estimated from.
 SAMPLE = 1024
@@ -89,6 +91,14 @@ class FramedChunk:
         """Whether every weight is 1: the one array of them that takes no memory holds that alone."""
         return self.sample_weight.strides == (0,) and self.sample_weight[0] == 1
 
+    @property
+    def summable(self) -> Floats | None:
+        """The rows as they came, where sums of them lose no more than a few bits to the offset: else None."""
+        if not isinstance(self.X, np.ndarray) or self.X.dtype != np.float64:
+            return None
+        ordinary = 1 / PLAIN_SCALE < self.scale < PLAIN_SCALE
+        return self.X if ordinary and float(np.abs(self.offset).max()) <= NEAR_ORIGIN * self.scale else None
+
     def exact(self, places: Places) -> Floats:
         """Rows (m, d) in the units of the fit, in float64."""
         Z = less(dense(self.X[places]), self.offset)
@@ -135,8 +145,7 @@ def _survey(keep: bool, chunk: FramedChunk) -> _Survey:
 class FramedRows:
     """All rows of a fit in its frame, as chunks; their weights count in units of a power of two near the largest.
 
-    `variance` is the mean variance of the features, `square` Σ w ‖z‖², both in the units of the fit; `quanta` cut
-    w z and w into words that sum exactly.
+    `variance` is the mean variance of the features, `square` Σ w ‖z‖², both in the units of the fit.
     """
 
     chunks: list[FramedChunk]
@@ -145,7 +154,6 @@ class FramedRows:
     weight_unit: float
     variance: float
     square: float
-    quanta: Quanta
 
     @property
     def n_samples(self) -> int:
@@ -179,11 +187,7 @@ class FramedRows:
         # About the median, which is within a standard deviation of the mean: the difference keeps its digits.
         mean = np.sum([part.total for part in parts], axis=0) / n_samples
         variance = max((sum(part.square for part in parts) / n_samples - float(mean @ mean)) / d, 0.0)
-        some = np.abs(chunks[0].exact(slice(0, None, 1 + chunks[0].n_samples // SAMPLE)))
-        usual = min((float(np.median(column[column > 0])) for column in some.T if column.any()), default=1.0)
-        # A coordinate is below 2. Quanta follow the weights' unit: only ratios of weights matter, to the bit.
-        quanta = Quanta.of(2 * (heaviest / unit), min(usual, 1.0) * (lightest / unit), n_samples)
-        return cls(chunks, offset, scale, unit, variance, sum(part.weighted_square for part in parts), quanta)
+        return cls(chunks, offset, scale, unit, variance, sum(part.weighted_square for part in parts))
 
 
 def chunk_slices(n_samples: int, width: int) -> list[slice]:

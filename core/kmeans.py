@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from core.assignment import FEW, assign, block_slices, nearest_labels_of
+from core.assignment import FEW, Target, assign, block_slices, nearest_labels_of, nearest_one
 from core.bounds import THREADS_PAY, Assignment, Memory, reassign
 from core.checks import check_sample_weight
 from core.fit import Step
@@ -199,7 +199,7 @@ class Lloyd:
     def step(self, centers: Floats) -> Step[Floats]:
         """Assigns every row to its nearest centre, then moves each centre to the mean of its rows."""
         assignment = self.assigned(centers)
-        sums, weights = assignment.sums, assignment.weights
+        sums, weights = assignment.sums.copy(), assignment.weights.copy()
         inertia = self.rows.square + float((centers * (weights[:, None] * centers - 2 * sums)).sum())
         if not inertia > CANCELLED * self.rows.square:
             inertia = self._inertia(centers, assignment)
@@ -245,10 +245,13 @@ class Lloyd:
         blur = (
             ROUNDINGS * float(np.sqrt(centers.shape[1])) * float(np.finfo(given.cluster_centers.dtype).eps) * (size + 2)
         )
-        for chunk, memory in zip(self.rows.chunks, assignment.memories, strict=True):
-            unsure = np.flatnonzero(~(memory.deadlines > assignment.clocks.take(memory.labels) + blur))
-            if unsure.size:
-                labels[unsure + chunk.start] = given.predict(chunk.X[unsure])
+        target = Target.of(centers)
+        for chunk in self.rows.chunks:
+            for part in chunk.blocks(centers.shape[0]):
+                _, unsure = nearest_one(target, chunk.augmented(part), blur)
+                if unsure.size:
+                    unsure += part.start
+                    labels[unsure + chunk.start] = given.predict(chunk.X[unsure])
         return labels
 
     def _inertia(self, centers: Floats, assignment: Assignment) -> float:

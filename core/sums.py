@@ -1,78 +1,53 @@
-"""Sums of rows by label that depend on neither their order nor their history."""
+"""Sums of rows by label, and of their weights."""
 
-__all__ = ["Quanta", "sum_changes"]
-
-from dataclasses import dataclass
-from math import frexp, ldexp
+__all__ = ["sums_by_label"]
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from core.frames import FramedChunk, Places
 from core.types import Floats
 
-DIGITS = 53  # binary digits of a float64
-
-# The last word of a value of usual size has this many of its binary digits.
-KEPT = 50
-
 # Up to this many entries, a dense matrix of zeros and ones is made faster than a sparse one.
-DENSE = 2**15
+DENSE = 2**14
+
+# Values that are brought into the units of the fit at a time, where rows are not summed as they are.
+PART_VALUES, PART_ROWS_MAX = 2**18, 2**13
 
 Labels = NDArray[np.signedinteger]
 
 
-@dataclass(frozen=True)
-class Quanta:
-    """Values cut into words, multiples of a quantum each, so few digits wide that sums of them are exact.
+def sums_by_label(chunk: FramedChunk, labels: Labels, n_clusters: int) -> tuple[Floats, Floats]:
+    """Σ w z (k, d) and Σ w (k,) of a chunk's rows by label, in the order of the rows.
 
-    Exact sums may be taken in any order, and corrected by the rows that moved: the result has the same bits as one
-    taken afresh (Demmel & Nguyen 2013 call such sums reproducible). `shifts` holds 1.5 · 2⁵² times each quantum: added
-    and taken off again, it rounds to a multiple.
+    Rows that lie about the origin are summed as they came; Σ w less times the offset is taken off afterwards.
     """
-
-    shifts: tuple[float, ...]
-
-    @classmethod
-    def of(cls, largest: float, usual: float, n_terms: int) -> "Quanta":
-        """Quanta for values up to `largest`, of size `usual`, and sums of up to `n_terms` of them.
-
-        A word holds 53 − log₂ n − 2 digits below the largest value; what lies below the last word, 2⁻⁵⁰ of the usual
-        size, is rounded off.
-        """
-        digits = DIGITS - 2 - max(1, (n_terms - 1).bit_length())
-        top = frexp(largest)[1]
-        depth = top - frexp(usual)[1] + KEPT
-        words = max(1, -(-depth // digits))
-        return cls(tuple(ldexp(1.5, top - digits * word + DIGITS - 1) for word in range(1, words + 1)))
-
-    def split(self, values: Floats) -> list[Floats]:
-        """The words of values, in arrays of their shape; they take the values' place."""
-        words = []
-        for shift in self.shifts[:-1]:
-            word = values + shift
-            word -= shift
-            values -= word
-            words.append(word)
-        values += self.shifts[-1]
-        values -= self.shifts[-1]
-        return [*words, values]
+    each = None if chunk.unweighted else chunk.sample_weight
+    weights: Floats = np.bincount(labels, each, n_clusters).astype(np.float64)
+    if chunk.summable is not None:
+        sums = _sums(chunk, labels, n_clusters, slice(None), chunk.summable)
+        sums -= weights[:, None] * chunk.offset
+        sums /= chunk.scale
+        return sums, weights
+    sums = np.zeros((n_clusters, chunk.X.shape[1]))
+    size = min(max(PART_VALUES // chunk.X.shape[1], 1), PART_ROWS_MAX)
+    for start in range(0, chunk.n_samples, size):
+        part = slice(start, start + size)
+        sums += _sums(chunk, labels, n_clusters, part, chunk.exact(part))
+    return sums, weights
 
 
-def sum_changes(words: list[Floats], labels: Labels, before: Labels | None, n_clusters: int) -> Floats:
-    """Sums by label of words (n, d), less those by the label `before`, shape (words, k, d); exact."""
-    n_samples = labels.shape[0]
+def _sums(chunk: FramedChunk, labels: Labels, n_clusters: int, part: Places, rows: Floats) -> Floats:
+    places = labels[part]
+    n_samples = places.shape[0]
     if n_samples * n_clusters <= DENSE:
-        clusters = np.arange(n_clusters, dtype=labels.dtype)[:, None]
-        signs = (labels == clusters).astype(np.float64)
-        if before is not None:
-            signs -= before == clusters
-        return np.stack([signs @ word for word in words])
-    if before is None:
-        entries, places, width = np.ones(n_samples), labels, 1
-    else:
-        entries = np.tile([1.0, -1.0], n_samples)
-        places, width = np.stack([labels, before], axis=1).ravel(), 2
-    starts = np.arange(0, width * n_samples + 1, width)
-    one_hot = sparse.csc_array((entries, places, starts), shape=(n_clusters, n_samples))
-    return np.stack([one_hot @ word for word in words])
+        one_hot = (places == np.arange(n_clusters, dtype=labels.dtype)[:, None]).astype(np.float64)
+        if not chunk.unweighted:
+            one_hot *= chunk.sample_weight[part]
+        dense_sums: Floats = one_hot @ rows
+        return dense_sums
+    entries = np.ones(n_samples) if chunk.unweighted else chunk.sample_weight[part]
+    starts = np.arange(n_samples + 1, dtype=places.dtype)
+    sums: Floats = sparse.csc_array((entries, places, starts), shape=(n_clusters, n_samples)) @ rows
+    return sums

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from core.assignment import Target, assign, augmented, by_differences, nearest_labels_of, nearest_two, two_least
+from core.assignment import (
+    Target,
+    assign,
+    augmented,
+    by_differences,
+    nearest_labels_of,
+    nearest_one,
+    nearest_two,
+    two_least,
+)
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 5, 6, 7, 9, 12, 31, 100])
@@ -35,8 +44,41 @@ def test_what_a_product_is_sure_of_is_true(seed, d, k, spread):
             assert sorted(squares)[1] - min(squares) >= Fraction(float(surely))
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    d=st.integers(1, 6),
+    k=st.integers(1, 9),
+    spread=st.sampled_from([1e-9, 1e-3, 1.0]),
+    blur=st.sampled_from([0.0, 1e-3, 0.1]),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_the_least_product_does_not_leave_open_is_true(seed, d, k, spread, blur):
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=d) + spread * rng.normal(size=(k, d))
+    Z = rng.normal(size=(20, d)) * rng.choice([1e-3, 1.0, 30.0], size=(20, 1))
+    labels, undecided = nearest_one(Target.of(centers), augmented(Z), blur)
+    for row in np.setdiff1d(np.arange(20), undecided):
+        squares = [
+            sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(Z[row].tolist(), center.tolist(), strict=True))
+            for center in centers
+        ]
+        assert squares[labels[row]] == min(squares)
+        if k > 1:
+            nearest, second = (float(square) ** 0.5 for square in sorted(squares)[:2])
+            assert second - nearest > 2 * blur * (1 - 1e-9)
+
+
+def test_rows_that_are_no_floats_are_left_open():
+    X = np.array([[1.0, 0.0], [1e30, 1e30], [2.0, 2.0]])
+    with np.errstate(over="ignore"):
+        labels, undecided = nearest_one(Target.of(X[[0, 2]]), augmented(X))
+    assert undecided.tolist() == [1]
+    assert labels[[0, 2]].tolist() == [0, 1]
+
+
 def test_products_decide_most_rows(rng):
     X = rng.normal(size=(20_000, 16))
+    assert nearest_one(Target.of(X[:16]), augmented(X))[1].size < 20
     assert (nearest_two(Target.of(X[:16]), augmented(X)).surely > 0).mean() > 0.999
 
 
