@@ -19,7 +19,7 @@ from core.types import Floats, Ints, MapLike
 Places: TypeAlias = "Ints | slice"
 
 # A chunk, one task of a thread: smaller ones cost more to hand over than to work on, fewer of them leave threads idle.
-CHUNK_VALUES, CHUNK_ROWS_MAX, CHUNKS = 2**18, 2**16, 8
+CHUNK_VALUES, CHUNK_ROWS_MAX, CHUNKS = 2**18, 2**17, 8
 
 # Rows of a scale between these, and less far from the origin than so many spreads, are summed as they came.
 PLAIN_SCALE, NEAR_ORIGIN = 2.0**200, 4.0

@@ -4,6 +4,7 @@ __all__ = ["thread_map", "usable_cores"]
 
 import os
 from collections.abc import Callable, Iterable
+from functools import cache
 from threading import Thread
 from typing import TypeVar
 
@@ -18,9 +19,18 @@ def usable_cores() -> int:
 
     joblib sets that variable in its workers, so that a fit in each of them does not ask for all cores again.
     """
-    cores: int = cpu_count()
+    cores = _shared_cores()
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(cores, int(limit))) if limit.isdecimal() else cores
+
+
+@cache
+def _shared_cores() -> int:
+    # Read once: to ask for the container's share takes longer than a small step of a fit.
+    cores: int = cpu_count()
+    return cores
 
 
 def thread_map(function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterable[Result]:

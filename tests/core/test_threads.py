@@ -46,9 +46,17 @@ def test_an_error_in_a_chunk_is_the_callers(many_cores):
 
 @pytest.mark.parametrize(("limit", "expected"), [("", 8), ("3", 3), ("100", 8), ("0", 1), ("many", 8)])
 def test_the_environment_limits_the_threads(limit, expected, monkeypatch):
-    monkeypatch.setattr("core.threads.cpu_count", lambda: 8)
+    monkeypatch.setattr("core.threads._shared_cores", lambda: 8)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", limit)
     assert usable_cores() == expected
+
+
+def test_a_process_bound_to_fewer_cores_uses_those(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("core.threads._shared_cores", lambda: 8)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 5, 6}, raising=False)
+    assert usable_cores() == 3
 
 
 ESTIMATORS = [GaussianMixture(4, covariance_type=name, random_state=0, max_iter=4, tol=0) for name in COVARIANCES]
