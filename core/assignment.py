@@ -148,13 +148,12 @@ def nearest_one(target: Target, B: NDArray[np.float32], blur: float = 0.0) -> tu
             limit += np.float32(4 * blur) * (np.sqrt(norms) + np.float32(target.reach))
         limit += np.minimum.reduce(products, axis=0)
         near = products <= limit
-    # Not a number is no product, and leaves a row without any.
-    undecided = np.empty(0, dtype=np.int64)
-    if np.count_nonzero(near) != len(B) or not np.isfinite(limit).all():
-        undecided = np.flatnonzero((np.count_nonzero(near, axis=0) != 1) | ~np.isfinite(limit))
-        near[:, undecided] = False
-    labels: NDArray[np.int32] = (np.arange(k, dtype=np.float32) @ near.astype(np.float32)).astype(np.int32)
-    return labels, undecided
+    # Where a row has one centre, the sum of its centres' indices is its label.
+    indices, counts = np.stack([np.arange(k), np.ones(k)]).astype(np.float32) @ near.astype(np.float32)
+    sure = counts == 1
+    if not np.isfinite(limit).all():
+        sure &= np.isfinite(limit)
+    return indices.astype(np.int32), np.flatnonzero(~sure)
 
 
 def nearest_two(target: Target, B: NDArray[np.float32]) -> Nearest:

@@ -19,7 +19,8 @@ from core.types import Floats, Ints, MapLike
 Places: TypeAlias = "Ints | slice"
 
 # A chunk, one task of a thread: smaller ones cost more to hand over than to work on, fewer of them leave threads idle.
-CHUNK_VALUES, CHUNK_ROWS_MAX, CHUNKS = 2**18, 2**17, 8
+# Threads hand the interpreter to one another at each of NumPy's calls: a pair of chunks has this many values at most.
+CHUNK_VALUES, CHUNK_ROWS_MAX, CHUNKS, WORTH_CUTTING = 2**22, 2**17, 8, 2**19
 
 # Rows of a scale between these, and less far from the origin than so many spreads, are summed as they came.
 PLAIN_SCALE, NEAR_ORIGIN = 2.0**200, 4.0
@@ -192,6 +193,8 @@ class FramedRows:
 
 def chunk_slices(n_samples: int, width: int) -> list[slice]:
     """Slices of equal length that cover the rows in order, for as many numbers a row: the same on any machine."""
-    count = max(1, min(CHUNKS, n_samples * width // CHUNK_VALUES // 2 * 2), -(-n_samples // CHUNK_ROWS_MAX))
+    count = 1
+    if n_samples * width >= WORTH_CUTTING:
+        count = max(min(CHUNKS, 2 * -(-n_samples * width // CHUNK_VALUES)), -(-n_samples // CHUNK_ROWS_MAX))
     size = -(-n_samples // count)
     return [slice(start, min(start + size, n_samples)) for start in range(0, n_samples, size)]

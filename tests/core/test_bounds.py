@@ -106,7 +106,8 @@ def test_the_inertia_of_a_step_is_that_of_differences(cancels, rng):
     assert lloyd.finish(centers, 0.0) == pytest.approx(lloyd.step(centers).objective, rel=1e-12)
 
 
-def test_frames_of_chunks_make_the_same_rows(rng):
+def test_frames_of_chunks_make_the_same_rows(rng, monkeypatch):
+    monkeypatch.setattr("core.frames.CHUNK_VALUES", 2**19)
     X = rng.normal(size=(23_457, 3))
     rows = FramedRows.of(X, np.ones(23_457), 60)
     assert len(rows.chunks) > 2
@@ -129,6 +130,7 @@ def shuffled(function, items):
 def test_a_fit_has_the_same_bits_however_chunks_are_scheduled(other, rng, monkeypatch):
     monkeypatch.setattr("core.bounds.THREADS_PAY", 0)
     monkeypatch.setattr("core.far_apart.THREADS_PAY", 0)
+    monkeypatch.setattr("core.frames.CHUNK_VALUES", 2**18)
     X = rng.normal(size=(30_000, 6)) + np.repeat(np.eye(30, 6) * 3, 1_000, axis=0)
     fits = []
     for chunk_map in (map, other):
