@@ -90,14 +90,17 @@ def _draw(
 ) -> Ints:
     """Indices drawn with replacement, proportionally to w D², or to w where nothing is reached yet."""
     cumulative = np.cumsum(masses)
+    within: dict[int, tuple[Floats, Floats]] = {}
     indices = np.empty(count, dtype=np.int64)
     for place, point in enumerate(rng.random(count) * cumulative[-1]):
         # The product may round up to the total: the last row with any mass is meant then.
         owner = min(int(np.searchsorted(cumulative, point, side="right")), int(np.flatnonzero(masses)[-1]))
         chunk = rows.chunks[owner]
-        state = None if reached is None else reached[owner]
-        mass = chunk.sample_weight if state is None else chunk.sample_weight * state.squares
-        inside = np.cumsum(mass)
+        if owner not in within:
+            weight = chunk.sample_weight
+            mass = weight if reached is None else weight * reached[owner].squares
+            within[owner] = mass, np.cumsum(mass)
+        mass, inside = within[owner]
         before = cumulative[owner] - masses[owner]
         row = min(int(np.searchsorted(inside, point - before, side="right")), int(np.flatnonzero(mass)[-1]))
         indices[place] = chunk.start + row

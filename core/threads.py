@@ -3,9 +3,10 @@
 __all__ = ["thread_map", "usable_cores"]
 
 import os
+from _thread import start_new_thread
 from collections.abc import Callable, Iterable
 from functools import cache
-from threading import Thread
+from threading import Lock, Semaphore
 from typing import TypeVar
 
 from joblib import cpu_count  # type: ignore[import-untyped]
@@ -36,34 +37,36 @@ def _shared_cores() -> int:
 def thread_map(function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterable[Result]:
     """Like `map`, over as many threads as there are usable cores; a single item is not worth a thread.
 
-    The threads live as long as the call: there is nothing to shut down, to pickle, or to find dead after a fork. Each
-    takes the next item when it is done with one; the first item that fails, in their order, raises its error.
+    The threads live as long as the call: there is nothing to shut down, to pickle, or to find dead after a fork. The
+    calling thread is one of them. Each takes the next item when it is done with one; the first item that fails, in
+    their order, raises its error, and then no further one is begun.
     """
     tasks = list(items)
-    if len(tasks) < 2:
-        return [function(task) for task in tasks]
-    workers = min(usable_cores(), len(tasks))
+    workers = min(usable_cores(), len(tasks)) if len(tasks) > 1 else 1
     if workers < 2:
         return [function(task) for task in tasks]
     results: dict[int, Result] = {}
     errors: dict[int, BaseException] = {}
     indices = iter(range(len(tasks)))
+    ended, done = Semaphore(len(tasks) - 1), Lock()
+    done.acquire()
 
     def work() -> None:
         for index in indices:
             try:
-                results[index] = function(tasks[index])
+                if not errors:
+                    results[index] = function(tasks[index])
             except BaseException as error:
                 errors[index] = error
-            if errors:
-                return
+            if not ended.acquire(blocking=False):
+                done.release()
 
-    # A pool's queues and locks would cost half a millisecond: a tenth of an iteration over 100 000 rows.
-    threads = [Thread(target=work, name=f"chunks_{i}") for i in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    # `Thread.start` waits until the thread runs: a millisecond, where the one before it already computes. A pool's
+    # queues cost half of that. An iteration over 100 000 rows takes three.
+    for _ in range(workers - 1):
+        start_new_thread(work, ())
+    work()
+    done.acquire()
     if errors:
         raise errors[min(errors)]
     return [results[index] for index in range(len(tasks))]
