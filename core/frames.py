@@ -16,7 +16,7 @@ from core.linalg import power_of_two
 from core.sparse_rows import Rows, dense
 from core.types import Floats, Ints, MapLike
 
-Places: TypeAlias = "Ints | slice"
+Places: TypeAlias = Ints | slice
 
 # A chunk, one task of a thread: smaller ones cost more to hand over than to work on, fewer of them leave threads idle.
 # Threads hand the interpreter to one another at each of NumPy's calls: a pair of chunks has this many values at most.

@@ -2,7 +2,7 @@
 
 __all__ = ["Rows", "check_any_rows", "dense"]
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +12,8 @@ from core.checks import check_rows
 from core.errors import InvalidRows
 from core.types import Floats
 
-Rows: TypeAlias = "Floats | sparse.csr_array[Any, Any]"
+# A string inside, because the class takes no parameters when it is run.
+Rows: TypeAlias = Union[Floats, "sparse.csr_array[Any, Any]"]
 
 
 def check_any_rows(X: ArrayLike | Rows, n_features: int | None = None, *, owner: str = "the model") -> Rows:
