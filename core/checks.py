@@ -24,10 +24,14 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from core.errors import InvalidCell, InvalidParameter, InvalidRows
+from core.rows import one_blas_thread
 from core.types import Floats, Ints
 
 # Weights must sum to one within this: what survives a decimal file, or a float32.
 SUM_TOLERANCE, SUM_TOLERANCE_FLOAT32 = 1e-8, 1e-6
+
+# OpenBLAS gives a sum of products of at most so many values to a single thread anyway.
+SERIAL_DOT = 10_000
 
 
 def check_integer(name: str, value: object, minimum: int) -> int:
@@ -118,9 +122,17 @@ def check_rows(X: ArrayLike, n_features: int | None = None, *, owner: str = "the
     if n_features is not None and rows.shape[1] != n_features:
         raise InvalidRows(f"X has {rows.shape[1]} features, but {owner} is expecting {n_features} features as input")
     # A finite sum of squares has finite terms; one that is not may have overflowed, and then each value is asked.
-    if not isfinite(np.vdot(rows, rows)):
+    if not isfinite(_sum_of_squares(rows)):
         _check_finite(rows)
     return rows
+
+
+def _sum_of_squares(rows: Floats) -> float:
+    """Σ x², by one thread: those of BLAS would spin for a tenth of a second after it, beside the computation."""
+    if rows.size < SERIAL_DOT:
+        return float(np.vdot(rows, rows))
+    with one_blas_thread():
+        return float(np.vdot(rows, rows))
 
 
 def _rows_of(X: ArrayLike) -> Floats:
