@@ -21,7 +21,7 @@ class Settings:
     @property
     def pace(self) -> Pace:
         """How long a line goes on."""
-        return Pace(0.0, 2, 2) if self.quick else Pace(1.5, 3, 5)
+        return Pace(0.0, 2, 2) if self.quick else Pace(3.0, 3, 5, rest=0.15)
 
     def shape(self, shape: Shape) -> Shape:
         """What stands for a shape."""

@@ -18,11 +18,16 @@ SPREAD = (0.1, 0.9)
 
 
 class Pace(NamedTuple):
-    """How long a line goes on: for so many seconds, but so many rounds at least; for whole fits, seeds."""
+    """How long a line goes on: for so many seconds, but so many rounds at least; for whole fits, seeds.
+
+    Each side is let rest for `rest` seconds before it begins: the threads of BLAS spin for a tenth of a second after
+    a product, and those that one side has used would compute against the other.
+    """
 
     seconds: float
     rounds: int
     seeds: int
+    rest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,18 @@ def race(ours: Side, theirs: Side, pace: Pace) -> Race:
     """Rounds of both sides; who goes first alternates."""
     times: list[tuple[float, float]] = []
     began = time.perf_counter()
+
+    def rested(side: Side) -> float:
+        time.sleep(pace.rest)
+        return side()
+
     while len(times) < ROUNDS_MAX:
         if len(times) % 2:
-            second = theirs()
-            times.append((ours(), second))
+            second = rested(theirs)
+            times.append((rested(ours), second))
         else:
-            first = ours()
-            times.append((first, theirs()))
+            first = rested(ours)
+            times.append((first, rested(theirs)))
         if len(times) >= pace.rounds and time.perf_counter() - began > pace.seconds:
             break
     of_ours, of_theirs = np.array(times).T

@@ -1,5 +1,6 @@
 """Ratios of times, from sides whose times are known."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -33,6 +34,21 @@ def test_who_goes_first_alternates_and_the_times_stay_with_their_side() -> None:
     assert log == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
     np.testing.assert_array_equal(times.ours, [1.0, 2.0, 3.0])
     np.testing.assert_array_equal(times.theirs, [10.0, 20.0, 30.0])
+
+
+def test_a_side_begins_rested() -> None:
+    ended = time.perf_counter()
+    breaks: list[float] = []
+
+    def side() -> float:
+        nonlocal ended
+        breaks.append(time.perf_counter() - ended)
+        ended = time.perf_counter()
+        return 1.0
+
+    race(side, side, Pace(0.0, 2, 1, rest=0.01))
+    assert len(breaks) == 4
+    assert min(breaks) >= 0.01
 
 
 def test_short_work_is_repeated() -> None:
