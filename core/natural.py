@@ -36,6 +36,8 @@ TILE = 8
 
 # Where the sum of a row's densities lies between these, it needs no log-sum-exp: what vanishes beside it is nothing.
 PLAIN_SUMS = {np.dtype(np.float64): (1e-250, 1e300), np.dtype(np.float32): (1e-28, 1e36)}
+# Logarithms of densities that are nothing beside any of these.
+FLOOR = {np.dtype(np.float64): -700.0, np.dtype(np.float32): -85.0}
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,23 @@ class Workspace:
     T: Floats
     L: Floats
     residuals: Floats
+    room: Floats
     sums: Floats
+    logs: Floats
     products: Floats
 
     @classmethod
-    def of(cls, layout: Layout, X: Floats) -> "Workspace":
+    def of(cls, layout: Layout, X: Floats, room: int) -> "Workspace":
         """For a batch of the layout, with terms of 1 and padding of 0."""
         batch, block, k = layout.batch, layout.block, layout.n_components
-        T = np.zeros((batch, layout.width, block), X.dtype)
+        T = np.zeros((0 if layout.keeps else batch, layout.width, block), X.dtype)
         T[:, 0] = 1.0
         return cls(
             T,
             np.empty((batch, k, block), X.dtype),
             np.empty((batch * block, X.shape[1]), X.dtype),
+            np.empty((batch, room, block), X.dtype),
+            np.empty((batch, block), X.dtype),
             np.empty((batch, block), X.dtype),
             np.empty((batch, layout.parts, k, layout.width // layout.parts), X.dtype),
         )
@@ -145,11 +151,26 @@ def add(structure: type[Covariance], a: Sums, b: Sums) -> Sums:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Blocks that are in work together: what of them is the same in every step.
+
+    `rows` are theirs in the run, `weight` (blocks, block), 0 for what is no row of theirs, None where all are 1; `far`,
+    of the rows, those that are left out; T their terms (blocks, width, block) if they are kept.
+    """
+
+    rows: slice
+    blocks: int
+    weight: Floats | None
+    far: Ints
+    T: Floats | None
+
+
+@dataclass(frozen=True)
 class Run:
     """Consecutive blocks of rows, and what is prepared of them once a fit.
 
     X (n, d), the weights (n,), None where all are 1, and the index of the first row in the whole. `far` are indices
-    of rows that are left out; `kept` the terms of all blocks, or None; `second` Σ w z zᵀ, (d, d).
+    of rows that are left out; `second` Σ w z zᵀ, (d, d).
     """
 
     X: Floats
@@ -159,34 +180,38 @@ class Run:
     terms: Terms
     spaces: Workspaces
     far: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    kept: Floats | None = None
+    batches: tuple[Batch, ...] = ()
     second: Floats | None = None
 
     def prepared(self) -> "Run":
         """The run with its far rows found, and its terms kept if they are to be."""
         layout, d = self.layout, self.X.shape[1]
         limit = d * FAR_DEVIATIONS**2
-        kept = np.zeros((self._blocks, layout.width, layout.block), self.X.dtype) if layout.keeps else None
-        if kept is not None:
-            kept[:, 0] = 1.0
         second = np.zeros((d, d))
-        places = []
+        places, batches = [], []
+        size = layout.batch * layout.block
         with self._workspace() as space, np.errstate(all="ignore"):
-            for first, last in self._batches():
-                T = space.T[: last - first] if kept is None else kept[first:last]
-                self._fill(T, first, last, space)
+            for start in range(0, len(self.X), size):
+                rows = slice(start, min(start + size, len(self.X)))
+                X = self.X[rows]
+                blocks = -(-len(X) // layout.block)
+                T = space.T[:blocks]
+                if layout.keeps:
+                    T = np.zeros((blocks, layout.width, layout.block), X.dtype)
+                    T[:, 0] = 1.0
+                self._fill(T, X, space)
                 Z = T[:, 1 : 1 + d]
-                near = np.einsum("bij,bij->bj", Z, Z) <= limit
-                if not near.all():
-                    places.append(np.flatnonzero(~near.ravel()) + first * layout.block)
-                    self._clear(T, np.flatnonzero(~near.ravel()))
+                near = (np.einsum("bij,bij->bj", Z, Z) <= limit).ravel()
+                far = np.flatnonzero(~near)
+                self._clear(T, far)
+                weight = self._weights(rows, blocks * layout.block, far)
                 if self.terms.shared:
-                    weight = self._weights(first, last, np.flatnonzero(~near.ravel()))
                     # A product with its own transpose would be rounded in another way than one with weights.
                     weighted = Z * (1.0 if weight is None else weight[:, None])
                     second += (weighted @ Z.swapaxes(1, 2)).sum(axis=0, dtype=np.float64)
-        far = np.concatenate(places) if places else self.far
-        return replace(self, far=far, kept=kept, second=second)
+                places.append(far + start)
+                batches.append(Batch(rows, blocks, weight, far, T if layout.keeps else None))
+        return replace(self, far=np.concatenate(places), batches=tuple(batches), second=second)
 
     def sums(self, H: Floats, direct: Direct | None) -> Sums:
         """The E-step: densities H·T, responsibilities along the components, moments R·Tᵀ (Bishop 2006, eq. 9.23)."""
@@ -197,119 +222,106 @@ class Run:
         total = np.zeros((parts, k, layout.width // parts))
         statistics = None
         with self._workspace() as space, np.errstate(all="ignore"):
-            for first, last in self._batches():
-                size = last - first
-                far = self._far(first, last)
-                if self.kept is None:
-                    T = self._fill(space.T[:size], first, last, space)
-                    self._clear(T, far)
-                else:
-                    T = self.kept[first:last]
-                L, sums = space.L[:size], space.sums[:size]
-                self._densities(H, T, L, direct, first, last)
-                np.exp(L, out=L)
+            for batch in self.batches:
+                size = batch.blocks
+                T = batch.T
+                if T is None:
+                    T = self._fill(space.T[:size], self.X[batch.rows], space)
+                    self._clear(T, batch.far)
+                L, sums, logs = space.L[:size], space.sums[:size], space.logs[:size]
+                self._densities(H, T, L, direct, batch)
+                _exp(L)
                 np.add.reduce(L, axis=1, out=sums)
                 if low < sums.min() and sums.max() < high:
-                    log_sums = np.log(sums)
+                    np.log(sums, out=logs)
                 else:
-                    self._densities(H, T, L, direct, first, last)
+                    self._densities(H, T, L, direct, batch)
                     top = L.max(axis=1)
                     L -= top[:, None]
-                    np.exp(L, out=L)
+                    _exp(L)
                     np.add.reduce(L, axis=1, out=sums)
-                    log_sums = np.log(sums) + top
-                weight = self._weights(first, last, far)
-                if weight is None:
-                    log_likelihood += float(log_sums.sum(dtype=np.float64))
+                    np.log(sums, out=logs)
+                    logs += top
+                if batch.weight is None:
                     np.reciprocal(sums, out=sums)
                 else:
-                    log_sums *= weight
-                    log_likelihood += float(log_sums.sum(dtype=np.float64))
-                    np.divide(weight, sums, out=sums)
+                    logs *= batch.weight
+                    np.divide(batch.weight, sums, out=sums)
+                log_likelihood += float(logs.sum(dtype=np.float64))
                 L *= sums[:, None]
                 products = space.products[:size]
                 np.matmul(L[:, None], T.reshape(size, parts, -1, layout.block).swapaxes(2, 3), out=products)
                 total += products.sum(axis=0, dtype=np.float64)
                 if direct is not None:
-                    part = self._direct(L, direct, first, last)
+                    part = self._direct(L, direct, batch)
                     statistics = part if statistics is None else combine(direct.structure, statistics, part)
         terms = total.swapaxes(0, 1).reshape(k, -1)[:, : layout.n_terms]
         return Sums(log_likelihood, terms, statistics)
-
-    @property
-    def _blocks(self) -> int:
-        return -(-len(self.X) // self.layout.block)
-
-    def _batches(self) -> Iterator[tuple[int, int]]:
-        for first in range(0, self._blocks, self.layout.batch):
-            yield first, min(first + self.layout.batch, self._blocks)
 
     @contextmanager
     def _workspace(self) -> Iterator[Workspace]:
         try:
             space = self.spaces.pop()
         except IndexError:
-            space = Workspace.of(self.layout, self.X)
+            space = Workspace.of(self.layout, self.X, self.terms.room(self.X.shape[1]))
         yield space
         self.spaces.append(space)
 
-    def _rows(self, first: int, last: int) -> slice:
-        return slice(first * self.layout.block, min(last * self.layout.block, self.X.shape[0]))
-
-    def _fill(self, T: Floats, first: int, last: int, space: Workspace) -> Floats:
-        """The terms of blocks; rows that pad the last one are at the centre."""
-        X, d = self.X[self._rows(first, last)], self.X.shape[1]
+    def _fill(self, T: Floats, X: Floats, space: Workspace) -> Floats:
+        """The terms of rows; what pads their last block is at the centre."""
+        d, blocks = X.shape[1], len(T)
         frame = self.terms.frame
         centre, W = frame.centre.astype(X.dtype), frame.whitener.astype(X.dtype)
-        residuals = space.residuals[: (last - first) * self.layout.block]
+        residuals = space.residuals[: blocks * self.layout.block]
         if len(X) == len(residuals) and len(X) % TILE == 0:
             np.subtract(X.reshape(-1, TILE * d), np.tile(centre, TILE), out=residuals.reshape(-1, TILE * d))
         else:
             np.subtract(X, centre, out=residuals[: len(X)])
             residuals[len(X) :] = 0.0
-        by_block = residuals.reshape(last - first, self.layout.block, d)
+        by_block = residuals.reshape(blocks, self.layout.block, d)
         np.matmul(W.T, by_block.swapaxes(1, 2), out=T[:, 1 : 1 + d])
-        self.terms.fill(T[:, : self.layout.n_terms])
+        self.terms.fill(T[:, : self.layout.n_terms], space.room[:blocks])
         return T
-
-    def _far(self, first: int, last: int) -> Ints:
-        """Indices of the far rows among those of some blocks."""
-        if not self.far.size:
-            return self.far
-        rows = self._rows(first, last)
-        begin, end = np.searchsorted(self.far, [rows.start, rows.stop])
-        indices: Ints = self.far[begin:end] - rows.start
-        return indices
 
     def _clear(self, T: Floats, far: Ints) -> None:
         """Far rows go to the centre, where nothing overflows; they have no weight."""
-        T[far // self.layout.block, 1:, far % self.layout.block] = 0.0
+        if far.size:
+            T[far // self.layout.block, 1:, far % self.layout.block] = 0.0
 
-    def _weights(self, first: int, last: int, far: Ints) -> Floats | None:
-        """Weights of the rows of blocks (block, row), 0 for what is no row of theirs; None where all are 1."""
-        rows, shape = self._rows(first, last), (last - first, self.layout.block)
-        whole = rows.stop - rows.start == shape[0] * shape[1] and not far.size
-        if whole and self.sample_weight is None:
-            return None
-        if whole and self.sample_weight is not None:
-            return self.sample_weight[rows].reshape(shape)
-        weight = np.zeros(shape[0] * shape[1], self.X.dtype)
-        weight[: rows.stop - rows.start] = 1.0 if self.sample_weight is None else self.sample_weight[rows]
+    def _weights(self, rows: slice, size: int, far: Ints) -> Floats | None:
+        """Weights of rows and of what pads them, by block; None where all are 1."""
+        given = None if self.sample_weight is None else self.sample_weight[rows]
+        n = rows.stop - rows.start
+        if n == size and not far.size:
+            return None if given is None else given.reshape(-1, self.layout.block)
+        weight = np.zeros(size, self.X.dtype)
+        weight[:n] = 1.0 if given is None else given
         weight[far] = 0.0
-        return weight.reshape(shape)
+        return weight.reshape(-1, self.layout.block)
 
-    def _densities(self, H: Floats, T: Floats, L: Floats, direct: Direct | None, first: int, last: int) -> None:
+    def _densities(self, H: Floats, T: Floats, L: Floats, direct: Direct | None, batch: Batch) -> None:
         np.matmul(H, T, out=L)
         if direct is not None:
-            rows = self.X[self._rows(first, last)]
+            X = self.X[batch.rows]
             values = np.zeros((len(direct.components), L.shape[0] * L.shape[2]))
-            values[:, : len(rows)] = direct.densities.by_component(rows)
+            values[:, : len(X)] = direct.densities.by_component(X)
             L[:, direct.components] = values.reshape(-1, L.shape[0], L.shape[2]).swapaxes(0, 1)
 
-    def _direct(self, R: Floats, direct: Direct, first: int, last: int) -> Statistics:
-        rows = self.X[self._rows(first, last)]
+    def _direct(self, R: Floats, direct: Direct, batch: Batch) -> Statistics:
+        X = self.X[batch.rows]
         resp = R[:, direct.components].swapaxes(1, 2).reshape(-1, len(direct.components))
-        return statistics_of(direct.structure, rows, resp[: len(rows)], 0.0)
+        return statistics_of(direct.structure, X, resp[: len(X)], 0.0)
+
+
+def _exp(L: Floats) -> None:
+    """The exponential in place, 0 below the floor: results that underflow take a processor seven times as long."""
+    floor = FLOOR[L.dtype]
+    if L.min() < floor:
+        np.clip(L, floor, np.inf, out=L)
+        np.exp(L, out=L)
+        L -= np.exp(L.dtype.type(floor))
+    else:
+        np.exp(L, out=L)
 
 
 def runs_of(X: Floats, sample_weight: Floats | None, layout: Layout, terms: Terms) -> list[Run]:

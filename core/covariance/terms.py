@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
@@ -83,9 +84,14 @@ class Terms(ABC):
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
         """W and V, of the kind that keeps the structure, for rows with this covariance (d, d)."""
 
+    @staticmethod
+    def room(n_features: int) -> int:
+        """Rows (…, m) that `fill` computes in."""
+        return 0
+
     @abstractmethod
-    def fill(self, T: Floats) -> None:
-        """The products, for T (…, p, m) whose first 1 + d rows of terms are there."""
+    def fill(self, T: Floats, room: Floats) -> None:
+        """The products, for T (…, p, m) whose first 1 + d rows of terms are there; `room` as asked for (…, rows, m)."""
 
     @abstractmethod
     def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
@@ -111,24 +117,28 @@ class Terms(ABC):
         H = np.concatenate([offsets[:, None], linear, quadratic], axis=1)
         typical = np.empty((H.shape[1], H.shape[0]))
         np.sqrt(squares.T, out=typical[1 : 1 + self.n_features])
-        self.fill(typical)
+        self.fill(typical, np.empty((self.room(self.n_features), H.shape[0])))
         # The constant is no larger than the sum of the others, but for an offset, which has no digits to lose.
         lost = np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:])
         return Coefficients(H, np.maximum(lost, SCATTER_SHARE * (precise * squares).sum(axis=1)))
 
 
 class FullTerms(Terms):
-    """All products zᵢ zⱼ, i ≤ j: p = 1 + d + d (d + 1) / 2."""
+    """All products zᵢ zⱼ, i ≤ j: p = 1 + d + d (d + 1) / 2.
+
+    They are ordered by j − i, as those of z with itself moved on by 0, 1, … features in a circle, half way around:
+    one multiplication makes them all.
+    """
 
     def __init__(self, frame: Frame) -> None:
         super().__init__(frame)
         d = self.n_features
-        self._rows, self._columns = np.triu_indices(d)
+        places = np.arange(d * (d + 1) // 2)
+        self._rows, self._columns = places % d, (places % d + places // d) % d
         self._scale = np.where(self._rows == self._columns, -0.5, -1.0)
         # Where zᵢ zⱼ is among the terms, shape (d, d).
         self._places = np.empty((d, d), dtype=np.intp)
-        self._places[self._rows, self._columns] = np.arange(1 + d, self.count(d))
-        self._places[self._columns, self._rows] = self._places[self._rows, self._columns]
+        self._places[self._rows, self._columns] = self._places[self._columns, self._rows] = 1 + d + places
 
     @staticmethod
     def count(n_features: int) -> int:
@@ -138,12 +148,21 @@ class FullTerms(Terms):
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
         return _triangles(covariance)
 
-    def fill(self, T: Floats) -> None:
-        d = self.n_features
-        first = 1 + d
-        for i in range(d):
-            np.multiply(T[..., 1 + i : 2 + i, :], T[..., 1 + i : 1 + d, :], out=T[..., first : first + d - i, :])
-            first += d - i
+    @staticmethod
+    def room(n_features: int) -> int:
+        return n_features + (n_features - 1) // 2
+
+    def fill(self, T: Floats, room: Floats) -> None:
+        d, m = self.n_features, T.shape[-1]
+        moves, half = (d + 1) // 2, d // 2
+        Z, products = T[..., 1 : 1 + d, :], T[..., 1 + d :, :]
+        room[..., :d, :], room[..., d:, :] = Z, Z[..., : moves - 1, :]
+        *outer, along, step = room.strides
+        moved = as_strided(room, (*room.shape[:-2], moves, d, m), (*outer, along, along, step), writeable=False)
+        np.multiply(Z[..., None, :, :], moved, out=products[..., : moves * d, :].reshape(moved.shape))
+        if d % 2 == 0:
+            # Half way around each product would come twice.
+            np.multiply(Z[..., :half, :], Z[..., half:, :], out=products[..., moves * d :, :])
 
     def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
         nu = self._inside(means)
@@ -187,7 +206,7 @@ class TiedTerms(Terms):
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
         return _triangles(covariance)
 
-    def fill(self, T: Floats) -> None:
+    def fill(self, T: Floats, room: Floats) -> None:
         pass
 
     def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
@@ -233,7 +252,7 @@ class DiagTerms(Terms):
         deviations = _deviations(covariance)
         return np.diag(1 / deviations), np.diag(deviations)
 
-    def fill(self, T: Floats) -> None:
+    def fill(self, T: Floats, room: Floats) -> None:
         d = self.n_features
         np.square(T[..., 1 : 1 + d, :], out=T[..., 1 + d :, :])
 
@@ -269,7 +288,7 @@ class SphericalTerms(Terms):
         unit = float(top * np.sqrt(np.square(deviations / top).mean()))
         return np.eye(len(covariance)) / unit, np.eye(len(covariance)) * unit
 
-    def fill(self, T: Floats) -> None:
+    def fill(self, T: Floats, room: Floats) -> None:
         d = self.n_features
         np.einsum("...ij,...ij->...j", T[..., 1 : 1 + d, :], T[..., 1 : 1 + d, :], out=T[..., 1 + d, :])
 

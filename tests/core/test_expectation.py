@@ -234,6 +234,22 @@ def test_a_component_of_weight_zero_stays_empty(name, direct):
     assert np.isfinite(statistics.log_likelihood)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_a_component_that_is_nothing_to_any_row_has_count_zero(name, dtype):
+    """Its densities underflow, by a little or by a lot, some just above the floor of the exponential."""
+    X, weight, mixture = problem(name, n=600, d=2, k=2, dtype=dtype)
+    reach = np.sqrt(np.linspace(1.0, 3.0, 60) * (1400 if dtype == np.float64 else 170))
+    for distance in reach:
+        means = np.concatenate([mixture.means, [[distance * 3 + 20.0, 0.0]]])
+        covariances = mixture.covariances if name == "tied" else np.concatenate([mixture.covariances] * 2)[:3]
+        apart = Mixture.from_parameters([0.5, 0.4, 0.1], means, covariances, name)
+        counts = Expectation(X, weight, 3, COVARIANCES[name])(apart.log_densities).counts
+        theirs = residual_statistics(X.astype(np.float64), weight, apart).counts
+        assert counts[2] == 0 or theirs[2] > 0
+        np.testing.assert_allclose(counts[:2], theirs[:2], rtol=1e-11 if dtype == np.float64 else 1e-4)
+
+
 @given(st.integers(1, 2_000_000), st.integers(1, 64), st.integers(1, 5_000))
 def test_a_layout_covers_the_rows_in_order(n, k, p):
     layout = layout_of(n, k, p)
