@@ -2,26 +2,35 @@
 
 __all__ = ["Expectation"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
-from math import isfinite
+from math import inf, isfinite
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.covariance import Covariance
-from core.covariance.terms import SCATTER_SHARE, Frame, Terms
+from core.covariance.terms import Frame, Terms
 from core.densities import LogDensities
 from core.linalg import power_of_two
 from core.mixture import Statistics, combine, e_step
-from core.natural import Direct, Layout, Run, Sums, add, layout_of, runs_of
+from core.natural import Run, Sums, add, layout_of, runs_of
+from core.near import Direct
 from core.rows import Chunk, chunk_rows, map_in_order, map_reduce, one_blas_thread
-from core.types import Floats, Ints, MapLike
+from core.types import Floats, MapLike
 
-# What a log-density may lose, in units of round-off: 1.2e-10 in doubles, 1.2e-4 in floats of 32 bits. A scatter may
-# lose a quarter of it, and of both half is for the change that a step makes.
+# What a log-density may lose, in units of round-off: 1.2e-10 in doubles, 1.2e-4 in floats of 32 bits. Half of it is for
+# the change that a step makes.
 LOSS_MAX = {np.dtype(np.float64): 2.0**20, np.dtype(np.float32): 2.0**11}
+# A scatter may lose this much less than a log-density: what it loses is measured in its thinnest direction, and moves
+# the next step's densities by so much of themselves.
+SCATTER_SHARE = 4.0
+# From so many terms on sums are taken from residuals, of the rows of which a component has more than nothing: fewer
+# operations for components that lie apart, and twice as many for others. In 32 bits products of terms lose too much.
+DIRECT_TERMS = {np.dtype(np.float64): 1000, np.dtype(np.float32): 100}
+# A component that has no more than this share of the rows may owe as much to those that it has next to nothing of.
+FAINT = 1e-9
 # Rows that the frame is taken from, evenly spaced, and the largest share of far rows that it may leave out.
 FRAME_ROWS = 4096
 FAR_SHARE_MAX = 1 / 16
@@ -105,7 +114,9 @@ class _Products:
             return None
         terms = structure.terms(frame)
         uniform = bool(sample_weight.min() == sample_weight.max() == 1)
-        raw = runs_of(X, None if uniform else sample_weight, layout_of(n, n_components, n_terms), terms)
+        direct = not terms.shared and n_terms >= DIRECT_TERMS[X.dtype]
+        layout = layout_of(n, n_components, n_terms, direct)
+        raw = runs_of(X, None if uniform else sample_weight, layout, terms)
         runs = map_in_order(Run.prepared, raw, chunk_map)
         far = np.concatenate([run.far + run.start for run in runs])
         if len(far) > n * FAR_SHARE_MAX:
@@ -117,59 +128,64 @@ class _Products:
     def statistics(self, densities: LogDensities) -> Statistics | None:
         """Statistics of all rows, or None where too much would be lost.
 
-        A component whose parameters lose too much is computed directly. Those of its update are only known at the
-        end: where they lose too much, the step is made again with the component computed directly.
+        A component whose parameters lose too much is computed directly. What its update loses is only known at the
+        end: where that is too much, or where next to nothing is left of it, the step is made again.
         """
         with np.errstate(all="ignore"):
             # The largest log-densities become about 0: their sums then need no log-sum-exp.
             shift = float(densities.offsets.max())
-            known = self.terms.coefficients(
-                densities.offsets - shift, densities.means, densities.covariance, self.second
-            )
-            bad = ~(known.lost <= self.loss_max / 2)
-            for _ in range(2):
-                count = np.count_nonzero(bad)
-                if count and (self.terms.shared or 2 * count > len(bad)):
+            shifted = LogDensities(densities.offsets - shift, densities.means, densities.covariance)
+            known = self.terms.coefficients(shifted.offsets, shifted.means, shifted.covariance, self.second)
+            error = known.lost * np.finfo(self.runs[0].X.dtype).eps
+            vague = ~(known.lost <= self.loss_max / 2)
+            direct = vague | ~(known.scatter_lost <= self.loss_max / 2 / SCATTER_SHARE) | self.runs[0].layout.direct
+            everywhere = np.zeros_like(vague)
+            while True:
+                if self.terms.shared and direct.any():
                     return None
-                sums = self._sums(known.H, bad if count else None, densities, shift)
+                chosen = None
+                if direct.any():
+                    chosen = Direct.of(shifted, error, np.flatnonzero(direct), np.flatnonzero(vague), everywhere)
+                sums = self._sums(known.H, chosen)
                 # A sum of terms that is not finite loses all.
                 if not isfinite(sums.log_likelihood):
                     return None
-                found = self.terms.moments(sums.terms, self.second, self.floor)
-                lost = ~(found.lost <= self.loss_max / SCATTER_SHARE) & ~bad
-                if not np.count_nonzero(lost):
-                    break
-                bad |= lost
-            else:
-                return None
-            counts = sums.terms[:, 0]
-            total = float(counts.sum())
-            log_likelihood = sums.log_likelihood + shift * total + known.common
-            means, scatter = found.means, found.scatter
-            if sums.direct is not None:
-                if not (np.isfinite(sums.direct.means).all() and np.isfinite(sums.direct.scatter).all()):
+                statistics, lost = self._together(sums, direct)
+                if not (np.isfinite(statistics.means).all() and np.isfinite(statistics.scatter).all()):
                     return None
-                counts, means, scatter = counts.copy(), means.copy(), scatter.copy()
-                counts[bad], means[bad], scatter[bad] = sums.direct.counts, sums.direct.means, sums.direct.scatter
-            statistics = Statistics(log_likelihood, total, counts, means, scatter)
+                faint = statistics.counts <= FAINT * statistics.total
+                faint &= direct & ~everywhere & (densities.offsets > -inf)
+                if not (lost | faint).any():
+                    break
+                direct |= lost
+                everywhere |= faint
+            statistics = replace(
+                statistics, log_likelihood=sums.log_likelihood + shift * statistics.total + known.common
+            )
         for chunk in self.far:
             statistics = combine(self.structure, statistics, e_step(densities, chunk))
         return statistics
 
-    def _sums(self, H: Floats, bad: NDArray[np.bool_] | None, densities: LogDensities, shift: float) -> Sums:
-        direct = None
-        if bad is not None:
-            H = np.where(bad[:, None], 0.0, H)
-            components: Ints = np.flatnonzero(bad)
-            chosen = densities.subset(components)
-            direct = Direct(components, LogDensities(chosen.offsets - shift, chosen.means, chosen.covariance))
-        layout: Layout = self.runs[0].layout
+    def _sums(self, H: Floats, direct: Direct | None) -> Sums:
+        layout = self.runs[0].layout
         padded = np.zeros((len(H), layout.width), self.runs[0].X.dtype)
         padded[:, : layout.n_terms] = H
         if len(self.runs) == 1:
             return self.runs[0].sums(padded, direct)
         parts = map_in_order(partial(Run.sums, H=padded, direct=direct), self.runs, self.chunk_map)
         return reduce(partial(add, self.structure), parts)
+
+    def _together(self, sums: Sums, direct: NDArray[np.bool_]) -> tuple[Statistics, NDArray[np.bool_]]:
+        """Statistics of all components, but for the log-likelihood, and of which of the others too much is lost."""
+        if sums.direct is not None and direct.all():
+            return sums.direct, np.zeros_like(direct)
+        found = self.terms.moments(sums.terms, self.second, self.floor)
+        counts, means, scatter = sums.terms[:, 0], found.means, found.scatter
+        lost = ~(found.lost <= self.loss_max / SCATTER_SHARE) & ~direct
+        if sums.direct is not None:
+            counts, means, scatter = counts.copy(), means.copy(), scatter.copy()
+            counts[direct], means[direct], scatter[direct] = sums.direct.counts, sums.direct.means, sums.direct.scatter
+        return Statistics(0.0, float(counts.sum()), counts, means, scatter), lost
 
 
 def _pays(n_components: int, n_features: int, n_terms: int) -> bool:

@@ -4,7 +4,7 @@ Rows are taken in blocks: T holds (block, term, row), log-densities (block, comp
 products goes along rows, without a transposition. Runs of blocks are what is mapped over threads.
 """
 
-__all__ = ["Direct", "Layout", "Run", "Sums", "add", "layout_of", "runs_of"]
+__all__ = ["Layout", "Run", "Sums", "add", "layout_of", "runs_of"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ import numpy as np
 
 from core.covariance import Covariance
 from core.covariance.terms import Terms
-from core.densities import LogDensities
-from core.mixture import Statistics, combine, statistics_of
+from core.mixture import Statistics, combine
+from core.near import Direct
 from core.types import Floats, Ints
 
 # OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half of the
@@ -26,6 +26,8 @@ BLOCK_ROWS_MIN, BLOCK_ROWS_MAX, LARGE_BLOCK = 64, 2048, 256
 # Terms in work at a time (4 MiB of doubles), and at most kept for a whole fit (32 MiB).
 BATCH_VALUES, KEPT_VALUES = 2**19, 2**22
 BATCH_ROWS_MAX = 2**14
+# Log-densities in work at a time where sums are from residuals (4 MiB of doubles), and how many runs there should be.
+DIRECT_VALUES, DIRECT_RUNS = 2**19, 8
 RUNS_MAX = 16
 # Elementary operations of a step below which a second thread costs more than it brings.
 WORTH_A_THREAD = 2**23
@@ -48,9 +50,11 @@ class Layout:
     n_components: int
     block: int  # rows
     batch: int  # blocks in work at a time
+    piece: int  # of them, those whose terms are in work at a time
     parts: int  # that the terms of R·Tᵀ are computed in
     runs: tuple[tuple[int, int], ...]  # first and last block
     keeps: bool  # the terms of all rows for the whole fit
+    direct: bool  # sums over rows from residuals: of the terms, only densities are made
 
     @property
     def width(self) -> int:
@@ -58,13 +62,13 @@ class Layout:
         return self.parts * ceil(self.n_terms / self.parts)
 
 
-def layout_of(n_samples: int, n_components: int, n_terms: int) -> Layout:
-    """The layout for a shape."""
+def layout_of(n_samples: int, n_components: int, n_terms: int, direct: bool = False) -> Layout:
+    """The layout for a shape; with `direct`, sums over rows are not of terms."""
     block, parts = LARGE_BLOCK, 1
     small = SMALL_PRODUCT // (n_components * n_terms)
     if small >= BLOCK_ROWS_MIN:
         block = min(small, BLOCK_ROWS_MAX) // TILE * TILE
-        parts = min(ceil(n_components * n_terms / SMALL_RESULT), n_terms)
+        parts = 1 if direct else min(ceil(n_components * n_terms / SMALL_RESULT), n_terms)
     width = parts * ceil(n_terms / parts)
     blocks = ceil(n_samples / block)
     if blocks > RUNS_MAX:
@@ -74,16 +78,19 @@ def layout_of(n_samples: int, n_components: int, n_terms: int) -> Layout:
     if blocks > 1:
         block = ceil(block / TILE) * TILE
         blocks = ceil(n_samples / block)
-    batch = max(1, min(BATCH_VALUES // width, BATCH_ROWS_MAX) // block)
+    batch = piece = max(1, min(BATCH_VALUES // width, BATCH_ROWS_MAX) // block)
+    keeps = blocks * block * width <= KEPT_VALUES
+    if direct:
+        # Few calls for many rows of a component, and yet enough runs to share out.
+        batch = max(1, min(DIRECT_VALUES // n_components // block, ceil(blocks / DIRECT_RUNS)))
     batches = ceil(blocks / batch)
-    if batches > 1:
-        batch = ceil(blocks / (ceil(batches / 4) * 4))
+    if batches > 1 and not direct:
+        piece = batch = ceil(blocks / (ceil(batches / 4) * 4))
         batches = ceil(blocks / batch)
     runs = 1 if n_samples * n_components * (n_terms + 20) < WORTH_A_THREAD else min(RUNS_MAX, batches)
     edges = [min(batches * i // runs * batch, blocks) for i in range(runs + 1)]
     cut = tuple((edges[i], min(edges[i + 1], blocks)) for i in range(runs))
-    keeps = blocks * block * width <= KEPT_VALUES
-    return Layout(n_terms, n_components, block, batch, parts, cut, keeps)
+    return Layout(n_terms, n_components, block, batch, min(piece, batch), parts, cut, keeps, direct)
 
 
 @dataclass
@@ -101,14 +108,14 @@ class Workspace:
     @classmethod
     def of(cls, layout: Layout, X: Floats, room: int) -> "Workspace":
         """For a batch of the layout, with terms of 1 and padding of 0."""
-        batch, block, k = layout.batch, layout.block, layout.n_components
-        T = np.zeros((0 if layout.keeps else batch, layout.width, block), X.dtype)
+        batch, piece, block, k = layout.batch, layout.piece, layout.block, layout.n_components
+        T = np.zeros((0 if layout.keeps else piece, layout.width, block), X.dtype)
         T[:, 0] = 1.0
         return cls(
             T,
             np.empty((batch, k, block), X.dtype),
-            np.empty((batch * block, X.shape[1]), X.dtype),
-            np.empty((batch, room, block), X.dtype),
+            np.empty((piece * block, X.shape[1]), X.dtype),
+            np.empty((piece, room, block), X.dtype),
             np.empty((batch, block), X.dtype),
             np.empty((batch, block), X.dtype),
             np.empty((batch, layout.parts, k, layout.width // layout.parts), X.dtype),
@@ -120,19 +127,6 @@ class Workspaces(list[Workspace]):
 
     def __reduce__(self) -> tuple[type["Workspaces"], tuple[()]]:
         return Workspaces, ()
-
-
-@dataclass(frozen=True)
-class Direct:
-    """Components whose log-densities and statistics are computed from residuals: their indices, and densities."""
-
-    components: Ints
-    densities: LogDensities
-
-    @property
-    def structure(self) -> type[Covariance]:
-        """The covariances' structure."""
-        return type(self.densities.covariance)
 
 
 @dataclass(frozen=True)
@@ -186,32 +180,35 @@ class Run:
     def prepared(self) -> "Run":
         """The run with its far rows found, and its terms kept if they are to be."""
         layout, d = self.layout, self.X.shape[1]
-        limit = d * FAR_DEVIATIONS**2
         second = np.zeros((d, d))
-        places, batches = [], []
+        batches = []
         size = layout.batch * layout.block
         with self._workspace() as space, np.errstate(all="ignore"):
             for start in range(0, len(self.X), size):
                 rows = slice(start, min(start + size, len(self.X)))
-                X = self.X[rows]
-                blocks = -(-len(X) // layout.block)
-                T = space.T[:blocks]
+                blocks = -(-(rows.stop - start) // layout.block)
+                T = None
                 if layout.keeps:
-                    T = np.zeros((blocks, layout.width, layout.block), X.dtype)
+                    T = np.zeros((blocks, layout.width, layout.block), self.X.dtype)
                     T[:, 0] = 1.0
-                self._fill(T, X, space)
-                Z = T[:, 1 : 1 + d]
-                near = (np.einsum("bij,bij->bj", Z, Z) <= limit).ravel()
-                far = np.flatnonzero(~near)
-                self._clear(T, far)
-                weight = self._weights(rows, blocks * layout.block, far)
+                batch = Batch(rows, blocks, None, self.far, T)
+                places = []
+                for first, last in self._pieces(batch):
+                    Z = self._terms(batch, first, last, space)[:, 1 : 1 + d]
+                    near = np.einsum("bij,bij->bj", Z, Z).ravel() <= d * FAR_DEVIATIONS**2
+                    places.append(np.flatnonzero(~near) + first * layout.block)
+                far = np.concatenate(places)
+                if T is not None:
+                    self._clear(T, far)
+                batch = replace(batch, far=far, weight=self._weights(rows, blocks * layout.block, far))
+                batches.append(batch)
                 if self.terms.shared:
+                    Z = self._terms(batch, 0, blocks, space)[:, 1 : 1 + d]
                     # A product with its own transpose would be rounded in another way than one with weights.
-                    weighted = Z * (1.0 if weight is None else weight[:, None])
+                    weighted = Z * (1.0 if batch.weight is None else batch.weight[:, None])
                     second += (weighted @ Z.swapaxes(1, 2)).sum(axis=0, dtype=np.float64)
-                places.append(far + start)
-                batches.append(Batch(rows, blocks, weight, far, T if layout.keeps else None))
-        return replace(self, far=np.concatenate(places), batches=tuple(batches), second=second)
+        far = np.concatenate([batch.far + batch.rows.start for batch in batches])
+        return replace(self, far=far, batches=tuple(batches), second=second)
 
     def sums(self, H: Floats, direct: Direct | None) -> Sums:
         """The E-step: densities H·T, responsibilities along the components, moments R·Tᵀ (Bishop 2006, eq. 9.23)."""
@@ -224,18 +221,14 @@ class Run:
         with self._workspace() as space, np.errstate(all="ignore"):
             for batch in self.batches:
                 size = batch.blocks
-                T = batch.T
-                if T is None:
-                    T = self._fill(space.T[:size], self.X[batch.rows], space)
-                    self._clear(T, batch.far)
                 L, sums, logs = space.L[:size], space.sums[:size], space.logs[:size]
-                self._densities(H, T, L, direct, batch)
+                T = self._densities(H, L, direct, batch, space)
                 _exp(L)
                 np.add.reduce(L, axis=1, out=sums)
                 if low < sums.min() and sums.max() < high:
                     np.log(sums, out=logs)
                 else:
-                    self._densities(H, T, L, direct, batch)
+                    self._densities(H, L, direct, batch, space)
                     top = L.max(axis=1)
                     L -= top[:, None]
                     _exp(L)
@@ -249,11 +242,12 @@ class Run:
                     np.divide(batch.weight, sums, out=sums)
                 log_likelihood += float(logs.sum(dtype=np.float64))
                 L *= sums[:, None]
-                products = space.products[:size]
-                np.matmul(L[:, None], T.reshape(size, parts, -1, layout.block).swapaxes(2, 3), out=products)
-                total += products.sum(axis=0, dtype=np.float64)
+                if not layout.direct:
+                    products = space.products[:size]
+                    np.matmul(L[:, None], T.reshape(size, parts, -1, layout.block).swapaxes(2, 3), out=products)
+                    total += products.sum(axis=0, dtype=np.float64)
                 if direct is not None:
-                    part = self._direct(L, direct, batch)
+                    part = direct.statistics(L, self.X[batch.rows])
                     statistics = part if statistics is None else combine(direct.structure, statistics, part)
         terms = total.swapaxes(0, 1).reshape(k, -1)[:, : layout.n_terms]
         return Sums(log_likelihood, terms, statistics)
@@ -267,26 +261,45 @@ class Run:
         yield space
         self.spaces.append(space)
 
-    def _fill(self, T: Floats, X: Floats, space: Workspace) -> Floats:
-        """The terms of rows; what pads their last block is at the centre."""
-        d, blocks = X.shape[1], len(T)
+    def _pieces(self, batch: Batch) -> Iterator[tuple[int, int]]:
+        """First and last block of those whose terms are in work at a time."""
+        for first in range(0, batch.blocks, self.layout.piece):
+            yield first, min(first + self.layout.piece, batch.blocks)
+
+    def _densities(self, H: Floats, L: Floats, direct: Direct | None, batch: Batch, space: Workspace) -> Floats:
+        """Log-densities of a batch into L, and the terms of its last piece."""
+        for first, last in self._pieces(batch):
+            T = batch.T[first:last] if batch.T is not None else self._terms(batch, first, last, space)
+            np.matmul(H, T, out=L[first:last])
+        if direct is not None:
+            direct.correct(L, self.X[batch.rows], batch.far)
+        return T
+
+    def _terms(self, batch: Batch, first: int, last: int, space: Workspace) -> Floats:
+        """The terms of some blocks; far rows, and what pads the last block, are at the centre."""
+        block, blocks = self.layout.block, last - first
+        begin = batch.rows.start + first * block
+        X = self.X[begin : min(begin + blocks * block, batch.rows.stop)]
+        d = X.shape[1]
+        T = space.T[:blocks] if batch.T is None else batch.T[first:last]
         frame = self.terms.frame
         centre, W = frame.centre.astype(X.dtype), frame.whitener.astype(X.dtype)
-        residuals = space.residuals[: blocks * self.layout.block]
+        residuals = space.residuals[: blocks * block]
         if len(X) == len(residuals) and len(X) % TILE == 0:
             np.subtract(X.reshape(-1, TILE * d), np.tile(centre, TILE), out=residuals.reshape(-1, TILE * d))
         else:
             np.subtract(X, centre, out=residuals[: len(X)])
             residuals[len(X) :] = 0.0
-        by_block = residuals.reshape(blocks, self.layout.block, d)
+        by_block = residuals.reshape(blocks, block, d)
         np.matmul(W.T, by_block.swapaxes(1, 2), out=T[:, 1 : 1 + d])
         self.terms.fill(T[:, : self.layout.n_terms], space.room[:blocks])
+        if batch.far.size:
+            far = batch.far - first * block
+            self._clear(T, far[(far >= 0) & (far < blocks * block)])
         return T
 
     def _clear(self, T: Floats, far: Ints) -> None:
-        """Far rows go to the centre, where nothing overflows; they have no weight."""
-        if far.size:
-            T[far // self.layout.block, 1:, far % self.layout.block] = 0.0
+        T[far // self.layout.block, 1:, far % self.layout.block] = 0.0
 
     def _weights(self, rows: slice, size: int, far: Ints) -> Floats | None:
         """Weights of rows and of what pads them, by block; None where all are 1."""
@@ -298,19 +311,6 @@ class Run:
         weight[:n] = 1.0 if given is None else given
         weight[far] = 0.0
         return weight.reshape(-1, self.layout.block)
-
-    def _densities(self, H: Floats, T: Floats, L: Floats, direct: Direct | None, batch: Batch) -> None:
-        np.matmul(H, T, out=L)
-        if direct is not None:
-            X = self.X[batch.rows]
-            values = np.zeros((len(direct.components), L.shape[0] * L.shape[2]))
-            values[:, : len(X)] = direct.densities.by_component(X)
-            L[:, direct.components] = values.reshape(-1, L.shape[0], L.shape[2]).swapaxes(0, 1)
-
-    def _direct(self, R: Floats, direct: Direct, batch: Batch) -> Statistics:
-        X = self.X[batch.rows]
-        resp = R[:, direct.components].swapaxes(1, 2).reshape(-1, len(direct.components))
-        return statistics_of(direct.structure, X, resp[: len(X)], 0.0)
 
 
 def _exp(L: Floats) -> None:

@@ -63,11 +63,29 @@ class Covariance(ABC):
 
     @staticmethod
     @abstractmethod
-    def scatter(X: Floats, resp: Floats, means: Floats) -> Floats:
+    def products(rows: Floats) -> Floats:
+        """Σₙ aₙ aₙᵀ of rows a (n, d), or what of it the structure keeps, in the shape of one component's covariance."""
+
+    @classmethod
+    def scatter(cls, X: Floats, resp: Floats, means: Floats) -> Floats:
         """Weighted products of residuals: Σₙ rₙₖ (xₙ − μₖ)(xₙ − μₖ)ᵀ, or what of it the structure keeps.
 
-        X (n, d), resp (n, k), means (k, d).
+        X (n, d), resp (n, k), means (k, d). The root of r goes in before the product, which is then symmetric and
+        positive semi-definite to the last bit; and a row that is none of the component's cannot overflow in it.
         """
+        root = np.sqrt(resp)
+        scaled = np.empty(X.shape)
+        scatter = np.empty((len(means), *cls.shape_of_one(X.shape[1])))
+        for component, mean in enumerate(means):
+            np.subtract(X, mean, out=scaled)
+            scaled *= root[:, component, None]
+            scatter[component] = cls.products(scaled)
+        return cls.joined(scatter)
+
+    @classmethod
+    def joined(cls, each: Floats) -> Floats:
+        """The scatter of all components from that of each one."""
+        return each
 
     @staticmethod
     @abstractmethod

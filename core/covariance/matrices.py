@@ -28,6 +28,10 @@ class Matrices(Covariance):
     """What full and tied share: given matrices must be symmetric."""
 
     @staticmethod
+    def products(rows: Floats) -> Floats:
+        return rows.T @ rows
+
+    @staticmethod
     def symmetric(name: str, given: Floats) -> Floats:
         transposed = np.swapaxes(given, -1, -2)
         size = np.sqrt(np.abs(np.diagonal(given, axis1=-2, axis2=-1)))
@@ -55,17 +59,6 @@ class Full(Matrices):
     @staticmethod
     def count(n_components: int, n_features: int) -> int:
         return n_components * n_features * (n_features + 1) // 2
-
-    @staticmethod
-    def scatter(X: Floats, resp: Floats, means: Floats) -> Floats:
-        # Rows scaled by √r make the product A Aᵀ: symmetric and positive semi-definite to the last bit.
-        root = np.sqrt(resp)
-        products = np.empty((means.shape[0], X.shape[1], X.shape[1]))
-        for component, mean in enumerate(means):
-            scaled = X - mean
-            scaled *= root[:, component, None]
-            np.matmul(scaled.T, scaled, out=products[component])
-        return products
 
     @staticmethod
     def spread(counts: Floats, deltas: Floats) -> Floats:
@@ -140,14 +133,9 @@ class Tied(Matrices):
     def count(n_components: int, n_features: int) -> int:
         return n_features * (n_features + 1) // 2
 
-    @staticmethod
-    def scatter(X: Floats, resp: Floats, means: Floats) -> Floats:
-        root = np.sqrt(resp)
-        total = np.zeros((X.shape[1], X.shape[1]))
-        for component, mean in enumerate(means):
-            scaled = X - mean
-            scaled *= root[:, component, None]
-            total += scaled.T @ scaled
+    @classmethod
+    def joined(cls, each: Floats) -> Floats:
+        total: Floats = each.sum(axis=0)
         return total
 
     @staticmethod

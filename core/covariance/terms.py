@@ -23,9 +23,6 @@ from core.types import Floats
 
 # Added to a correlation matrix without a Cholesky factor: what is left of its null directions in the frame.
 JITTER = 1e-10
-# A scatter may lose this much less than a log-density: what it loses is measured in its thinnest direction, and moves
-# the next step's densities by so much of themselves.
-SCATTER_SHARE = 4.0
 
 
 @dataclass(frozen=True)
@@ -39,15 +36,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """H (k, p), the log-densities' coefficients, and for each component what they `lost` (k,).
+    """H (k, p), the log-densities' coefficients, and for each component what they lose, in units of round-off.
 
-    `lost` is Σ |hₖ|·t, the size of what is added up for a typical row of the component: the error of its
-    log-density in units of round-off; or, where that is larger, `SCATTER_SHARE` times what a scatter like its own
-    covariance would lose. `common` is a term of the log-likelihood that no component has for itself.
+    `lost` (k,) is Σ |hₖ|·t, the size of what is added up for a typical row of the component: the error of its
+    log-density. `scatter_lost` (k,) is what a scatter like its own covariance would lose (`Moments`). `common` is a
+    term of the log-likelihood that no component has for itself.
     """
 
     H: Floats
     lost: Floats
+    scatter_lost: Floats
     common: float = 0.0
 
 
@@ -120,7 +118,7 @@ class Terms(ABC):
         self.fill(typical, np.empty((self.room(self.n_features), H.shape[0])))
         # The constant is no larger than the sum of the others, but for an offset, which has no digits to lose.
         lost = np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:])
-        return Coefficients(H, np.maximum(lost, SCATTER_SHARE * (precise * squares).sum(axis=1)))
+        return Coefficients(H, lost, (precise * squares).sum(axis=1))
 
 
 class FullTerms(Terms):
@@ -226,7 +224,7 @@ class TiedTerms(Terms):
         # The part in common is a sum over all rows, and loses like the quadratic part of a full matrix.
         root = np.sqrt(squares)
         lost = parts.lost + 0.5 * np.einsum("ki,ij,kj->k", root, np.abs(A), root)
-        return Coefficients(parts.H, lost, -0.5 * float(((second @ Q) * Q).sum()))
+        return Coefficients(parts.H, lost, parts.scatter_lost, -0.5 * float(((second @ Q) * Q).sum()))
 
     def moments(self, sums: Floats, second: Floats, floor: float) -> Moments:
         counts = sums[:, 0]

@@ -58,14 +58,8 @@ class Diag(Variances):
         return n_components * n_features
 
     @staticmethod
-    def scatter(X: Floats, resp: Floats, means: Floats) -> Floats:
-        # The root goes in before the square: a row that is none of the component's cannot overflow in it.
-        root = np.sqrt(resp)
-        squares = np.empty_like(means)
-        for component, mean in enumerate(means):
-            scaled = X - mean
-            scaled *= root[:, component, None]
-            np.einsum("ij,ij->j", scaled, scaled, out=squares[component])
+    def products(rows: Floats) -> Floats:
+        squares: Floats = np.einsum("ij,ij->j", rows, rows)
         return squares
 
     @staticmethod
@@ -111,9 +105,9 @@ class Spherical(Variances):
         return n_components
 
     @staticmethod
-    def scatter(X: Floats, resp: Floats, means: Floats) -> Floats:
+    def products(rows: Floats) -> Floats:
         # The mean over the features, not their sum: it is what becomes the variance.
-        squares: Floats = Diag.scatter(X, resp, means).mean(axis=1)
+        squares: Floats = Diag.products(rows).mean()
         return squares
 
     @staticmethod

@@ -1,0 +1,134 @@
+"""Components and the rows near them: what two products do not tell well enough, from residuals of the rows that matter.
+
+Almost all responsibilities of components that lie apart are nothing, and need not be known well. A log-density is
+computed again where it is not far below another one's, and statistics are summed over the rows of which a component has
+more than nothing (`docs/numerics.md` has the bounds).
+"""
+
+__all__ = ["Direct"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.covariance import Covariance
+from core.densities import LogDensities
+from core.linalg import TINY
+from core.mixture import Statistics
+from core.types import Floats, Ints
+
+# Beyond what its products may be wrong by, a log-density is computed again unless it is this far below another one. A
+# responsibility up to its exponential is nothing.
+REACH, NOTHING = 50.0, 2e-22
+# How much more than for a typical row of its own the products of a component may lose for a row in its reach, which is
+# at most 12 deviations away; and how many units of round-off that may be, of which 14 were seen for a typical row.
+LOSS_IN_REACH, UNITS = 150.0, 16.0
+# Where the largest log-density of a row falls by more than this when it is computed again, it may have hidden others.
+FALL = 1.0
+# Pairs of a component and a row near it that are in work at a time, for each row: what is copied of the rows.
+PAIRS = 4
+
+
+@dataclass(frozen=True)
+class Direct:
+    """What is computed from residuals in a step.
+
+    Of the `densities`, those of the components `vague` (v,) for rows within their `reach` (v,); and the statistics of
+    `components` (c,), of rows of which they have more than `least` (c,). Both are indices in order.
+    """
+
+    densities: LogDensities
+    components: Ints
+    least: Floats
+    vague: Ints
+    reach: Floats
+
+    @classmethod
+    def of(
+        cls, densities: LogDensities, error: Floats, components: Ints, vague: Ints, everywhere: NDArray[np.bool_]
+    ) -> Self:
+        """With the `error` (k,) of a log-density by products for a typical row of each component.
+
+        Those `everywhere` (k,) are computed for all rows, however little they have of them.
+        """
+        reach = np.where(everywhere | ~np.isfinite(error), np.inf, REACH + 2 * LOSS_IN_REACH * UNITS * error)
+        return cls(densities, components, np.where(everywhere, 0.0, NOTHING)[components], vague, reach[vague])
+
+    @property
+    def structure(self) -> type[Covariance]:
+        """The covariances' structure."""
+        return type(self.densities.covariance)
+
+    def correct(self, L: Floats, X: Floats, far: Ints) -> None:
+        """Puts log-densities from residuals into L (blocks, k, block), for rows X (m, d) but the `far` ones."""
+        if not self.vague.size:
+            return
+        top = L.max(axis=1)
+        for left_out in (far, slice(len(X), None)):
+            top.reshape(-1)[left_out] = np.inf
+        self._recompute(L, X, L[:, self.vague] >= top[:, None] - self.reach[:, None])
+        fell = (L.max(axis=1) < top - FALL) & (top < np.inf)
+        if fell.any():
+            self._recompute(L, X, np.repeat(fell[:, None], len(self.vague), axis=1))
+
+    def _recompute(self, L: Floats, X: Floats, where: NDArray[np.bool_]) -> None:
+        offsets, means = self.densities.offsets, self.densities.means
+        for pairs in _pairs(where, len(X)):
+            components = self.vague[pairs.components]
+            residuals = X[pairs.rows] - means[components]
+            for component, part in pairs.parts:
+                residuals[part] = self.densities.covariance.whiten(int(self.vague[component]), residuals[part])
+            squares = np.einsum("ij,ij->i", residuals, residuals)
+            L[pairs.blocks, components, pairs.places] = offsets[components] - 0.5 * squares
+
+    def statistics(self, R: Floats, X: Floats) -> Statistics:
+        """Statistics of the components under responsibilities R (blocks, k, block) for rows X (m, d)."""
+        c, d = len(self.components), X.shape[1]
+        counts, means = np.zeros(c), np.zeros((c, d))
+        scatter = np.zeros(self.structure.shape(c, d))
+        chosen = R if c == R.shape[1] else R[:, self.components]
+        for pairs in _pairs(chosen > self.least[:, None].astype(R.dtype), len(X)):
+            resp = chosen[pairs.blocks, pairs.components, pairs.places].astype(np.float64)
+            rows = X[pairs.rows]
+            for component, part in pairs.parts:
+                # About the mean that the component had: its rows are near to it, and lose nothing.
+                mean, count = self.densities.means[self.components[component]], resp[part].sum()
+                counts[component] = count
+                means[component] = mean + (resp[part] @ (rows[part] - mean)) / max(count, TINY)
+            residuals = rows - means[pairs.components]
+            residuals *= np.sqrt(resp)[:, None]
+            for component, part in pairs.parts:
+                scatter[component] = self.structure.products(residuals[part])
+        return Statistics(0.0, float(counts.sum()), counts, means, scatter)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pairs of a component and a row, in the order of the components: the row's index, block, and place in it (q,).
+
+    `parts` are the components that have pairs, and which these are.
+    """
+
+    components: Ints
+    blocks: Ints
+    places: Ints
+    rows: Ints
+    parts: list[tuple[int, slice]]
+
+
+def _pairs(where: NDArray[np.bool_], n_rows: int) -> Iterator[_Pairs]:
+    """The pairs where (blocks, components, block) is true, of some components at a time where there are many."""
+    width, size = where.shape[1:]
+    total = np.count_nonzero(where)
+    together = max(1, min(width, PAIRS * n_rows * width // max(total, 1)))
+    for first in range(0, width, together):
+        components, blocks, places = np.nonzero(where[:, first : first + together].swapaxes(0, 1))
+        components += first
+        edges = np.searchsorted(components, np.arange(first, min(first + together, width) + 1)).tolist()
+        spans = enumerate(pairwise(edges), first)
+        parts = [(component, slice(begin, end)) for component, (begin, end) in spans if end > begin]
+        yield _Pairs(components, blocks, places, blocks * size + places, parts)
