@@ -24,9 +24,9 @@ from core.types import Floats, Ints
 # Beyond what its products may be wrong by, a log-density is computed again unless it is this far below another one. A
 # responsibility up to its exponential is nothing.
 REACH, NOTHING = 50.0, 2e-22
-# How much more than for a typical row of its own the products of a component may lose for a row in its reach, which is
-# at most 12 deviations away; and how many units of round-off that may be, of which 14 were seen for a typical row.
-LOSS_IN_REACH, UNITS = 150.0, 16.0
+# How many units of round-off products lose: 14 were seen. A row whose largest log-density is t, and which matters to a
+# component, is √2 (50 − t) of its deviations away: it loses at most 2 (1 + 2 (50 − t)) times as much as a typical one.
+UNITS, LOSS, LOSS_BELOW = 16.0, 202.0, 4.0
 # Where the largest log-density of a row falls by more than this when it is computed again, it may have hidden others.
 FALL = 1.0
 # Pairs of a component and a row near it that are in work at a time, for each row: what is copied of the rows.
@@ -37,7 +37,8 @@ PAIRS = 4
 class Direct:
     """What is computed from residuals in a step.
 
-    Of the `densities`, those of the components `vague` (v,) for rows within their `reach` (v,); and the statistics of
+    Of the `densities`, the largest of which are about 0, those of the components `vague` (v,) for rows within their
+    `reach` (v,), and the further the lower all densities of a row are, by `slope` (v,); and the statistics of
     `components` (c,), of rows of which they have more than `least` (c,). Both are indices in order.
     """
 
@@ -46,6 +47,7 @@ class Direct:
     least: Floats
     vague: Ints
     reach: Floats
+    slope: Floats
 
     @classmethod
     def of(
@@ -55,8 +57,12 @@ class Direct:
 
         Those `everywhere` (k,) are computed for all rows, however little they have of them.
         """
-        reach = np.where(everywhere | ~np.isfinite(error), np.inf, REACH + 2 * LOSS_IN_REACH * UNITS * error)
-        return cls(densities, components, np.where(everywhere, 0.0, NOTHING)[components], vague, reach[vague])
+        least = np.where(everywhere, 0.0, NOTHING)
+        everywhere = everywhere | ~np.isfinite(error)
+        # Both densities that are compared may be wrong.
+        reach = np.where(everywhere, np.inf, REACH + 2 * UNITS * LOSS * error)
+        slope = np.where(everywhere, 0.0, 2 * UNITS * LOSS_BELOW * error)
+        return cls(densities, components, least[components], vague, reach[vague], slope[vague])
 
     @property
     def structure(self) -> type[Covariance]:
@@ -70,7 +76,8 @@ class Direct:
         top = L.max(axis=1)
         for left_out in (far, slice(len(X), None)):
             top.reshape(-1)[left_out] = np.inf
-        self._recompute(L, X, L[:, self.vague] >= top[:, None] - self.reach[:, None])
+        limit = top[:, None] + self.slope[:, None] * np.minimum(top, 0.0)[:, None] - self.reach[:, None]
+        self._recompute(L, X, L[:, self.vague] >= limit)
         fell = (L.max(axis=1) < top - FALL) & (top < np.inf)
         if fell.any():
             self._recompute(L, X, np.repeat(fell[:, None], len(self.vague), axis=1))

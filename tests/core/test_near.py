@@ -64,6 +64,20 @@ def test_densities_that_matter_are_those_of_residuals(name, vague):
     np.testing.assert_array_equal(rows_of(L)[below], wrong[below])
 
 
+@pytest.mark.parametrize("away", [0.0, 30.0, 1e3])
+def test_the_reach_grows_as_densities_fall(away):
+    """Products may lose more where a row is far from all components: here all of it, of the one that it belongs to."""
+    made, X = mixture("full")
+    X = X + away
+    exact = made.log_densities.by_component(X)
+    top, error = exact.max(axis=0), 1e-2
+    wrong = exact.copy()
+    wrong[exact.argmax(axis=0), np.arange(N)] -= 16 * error * (202 - 4 * np.minimum(top, 0))
+    L = blocks_of(wrong)
+    direct(made.log_densities, error=error).correct(L, X, np.array([], int))
+    np.testing.assert_allclose(resp_of(rows_of(L)), resp_of(exact), atol=1e-9)
+
+
 def test_a_density_that_was_far_too_large_hides_no_other():
     made, X = mixture("full")
     exact = made.log_densities.by_component(X)
