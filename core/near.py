@@ -133,9 +133,11 @@ def _pairs(where: NDArray[np.bool_], n_rows: int) -> Iterator[_Pairs]:
     total = np.count_nonzero(where)
     together = max(1, min(width, PAIRS * n_rows * width // max(total, 1)))
     for first in range(0, width, together):
-        components, blocks, places = np.nonzero(where[:, first : first + together].swapaxes(0, 1))
-        components += first
-        edges = np.searchsorted(components, np.arange(first, min(first + together, width) + 1)).tolist()
-        spans = enumerate(pairwise(edges), first)
+        chosen = where[:, first : first + together].swapaxes(0, 1)
+        flat = np.flatnonzero(np.ascontiguousarray(chosen))
+        edges = np.searchsorted(flat, np.arange(len(chosen) + 1) * len(where) * size)
+        components = np.repeat(np.arange(first, first + len(chosen)), np.diff(edges))
+        rows = flat - (components - first) * (len(where) * size)
+        spans = enumerate(pairwise(edges.tolist()), first)
         parts = [(component, slice(begin, end)) for component, (begin, end) in spans if end > begin]
-        yield _Pairs(components, blocks, places, blocks * size + places, parts)
+        yield _Pairs(components, rows // size, rows % size, rows, parts)
