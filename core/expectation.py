@@ -2,7 +2,7 @@
 
 __all__ = ["Expectation"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from math import inf, isfinite
 from typing import Self
@@ -136,35 +136,50 @@ class _Products:
             shift = float(densities.offsets.max())
             shifted = LogDensities(densities.offsets - shift, densities.means, densities.covariance)
             known = self.terms.coefficients(shifted.offsets, shifted.means, shifted.covariance, self.second)
-            error = known.lost * np.finfo(self.runs[0].X.dtype).eps
             vague = ~(known.lost <= self.loss_max / 2)
-            direct = vague | ~(known.scatter_lost <= self.loss_max / 2 / SCATTER_SHARE) | self.runs[0].layout.direct
+            direct = vague | ~(known.scatter_lost <= self.loss_max / 2 / SCATTER_SHARE)
+            if self.runs[0].layout.direct:
+                direct[:] = True
             everywhere = np.zeros_like(vague)
             while True:
-                if self.terms.shared and direct.any():
-                    return None
                 chosen = None
-                if direct.any():
-                    chosen = Direct.of(shifted, error, np.flatnonzero(direct), np.flatnonzero(vague), everywhere)
+                if np.count_nonzero(direct):
+                    if self.terms.shared:
+                        return None
+                    chosen = self._direct(shifted, known.lost, direct, vague, everywhere)
                 sums = self._sums(known.H, chosen)
                 # A sum of terms that is not finite loses all.
                 if not isfinite(sums.log_likelihood):
                     return None
                 statistics, lost = self._together(sums, direct)
-                if not (np.isfinite(statistics.means).all() and np.isfinite(statistics.scatter).all()):
-                    return None
-                faint = statistics.counts <= FAINT * statistics.total
-                faint &= direct & ~everywhere & (densities.offsets > -inf)
-                if not (lost | faint).any():
+                if chosen is not None:
+                    if not (np.isfinite(statistics.means).all() and np.isfinite(statistics.scatter).all()):
+                        return None
+                    faint = statistics.counts <= FAINT * statistics.total
+                    faint &= direct & ~everywhere & (densities.offsets > -inf)
+                    everywhere |= faint
+                    lost |= faint
+                if not np.count_nonzero(lost):
                     break
                 direct |= lost
-                everywhere |= faint
-            statistics = replace(
-                statistics, log_likelihood=sums.log_likelihood + shift * statistics.total + known.common
+            log_likelihood = sums.log_likelihood + shift * statistics.total + known.common
+            statistics = Statistics(
+                log_likelihood, statistics.total, statistics.counts, statistics.means, statistics.scatter
             )
         for chunk in self.far:
             statistics = combine(self.structure, statistics, e_step(densities, chunk))
         return statistics
+
+    def _direct(
+        self,
+        densities: LogDensities,
+        lost: Floats,
+        direct: NDArray[np.bool_],
+        vague: NDArray[np.bool_],
+        everywhere: NDArray[np.bool_],
+    ) -> Direct:
+        error = lost * np.finfo(self.runs[0].X.dtype).eps
+        return Direct.of(densities, error, np.flatnonzero(direct), np.flatnonzero(vague), everywhere)
 
     def _sums(self, H: Floats, direct: Direct | None) -> Sums:
         layout = self.runs[0].layout

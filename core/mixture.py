@@ -1,8 +1,17 @@
 """A Gaussian mixture: its parameters, its log-densities, and the two steps of EM over chunks of rows."""
 
-__all__ = ["Mixture", "Statistics", "combine", "e_step", "log_responsibilities", "m_step", "statistics_of"]
+__all__ = [
+    "Mixture",
+    "Statistics",
+    "combine",
+    "e_step",
+    "log_responsibilities",
+    "m_step",
+    "statistics_of",
+    "statistics_of_groups",
+]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, pi
@@ -178,6 +187,34 @@ def statistics_of(structure: type[Covariance], X: Floats, resp: Floats, log_like
         means = reference + (resp.T @ (X - reference)) / divisors(counts)[:, None]
         scatter = structure.scatter(X, resp, means)
     return Statistics(log_likelihood, float(counts.sum()), counts, means, scatter)
+
+
+def statistics_of_groups(
+    structure: type[Covariance],
+    rows: Floats,
+    resp: Floats,
+    components: Ints,
+    groups: Sequence[tuple[int, slice]],
+    references: Floats,
+) -> Statistics:
+    """Statistics where each of the rows (q, d), with its weighted responsibility (q,), is one component's (q,).
+
+    Rows of a component are together: `groups` says where. Means are taken about `references` (k, d), and residuals
+    about the means.
+    """
+    k, d = references.shape
+    counts, means, scatter = np.zeros(k), references.astype(np.float64), np.zeros((k, *structure.shape_of_one(d)))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for component, part in groups:
+            counts[component] = resp[part].sum()
+            shift = resp[part] @ (rows[part] - means[component])
+            means[component] += shift / max(counts[component], TINY)
+        residuals = rows - means[components]
+        residuals *= np.sqrt(resp)[:, None]
+        for component, part in groups:
+            scatter[component] = structure.products(residuals[part])
+        joined = structure.joined(scatter)
+    return Statistics(0.0, float(counts.sum()), counts, means, joined)
 
 
 def combine(structure: type[Covariance], a: Statistics, b: Statistics) -> Statistics:

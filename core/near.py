@@ -9,6 +9,7 @@ __all__ = ["Direct"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Self
 
@@ -17,8 +18,7 @@ from numpy.typing import NDArray
 
 from core.covariance import Covariance
 from core.densities import LogDensities
-from core.linalg import TINY
-from core.mixture import Statistics
+from core.mixture import Statistics, combine, statistics_of_groups
 from core.types import Floats, Ints
 
 # Beyond what its products may be wrong by, a log-density is computed again unless it is this far below another one. A
@@ -94,23 +94,16 @@ class Direct:
 
     def statistics(self, R: Floats, X: Floats) -> Statistics:
         """Statistics of the components under responsibilities R (blocks, k, block) for rows X (m, d)."""
-        c, d = len(self.components), X.shape[1]
-        counts, means = np.zeros(c), np.zeros((c, d))
-        scatter = np.zeros(self.structure.shape(c, d))
-        chosen = R if c == R.shape[1] else R[:, self.components]
+        chosen = R if len(self.components) == R.shape[1] else R[:, self.components]
+        parts = []
         for pairs in _pairs(chosen > self.least[:, None].astype(R.dtype), len(X)):
             resp = chosen[pairs.blocks, pairs.components, pairs.places].astype(np.float64)
-            rows = X[pairs.rows]
-            for component, part in pairs.parts:
-                # About the mean that the component had: its rows are near to it, and lose nothing.
-                mean, count = self.densities.means[self.components[component]], resp[part].sum()
-                counts[component] = count
-                means[component] = mean + (resp[part] @ (rows[part] - mean)) / max(count, TINY)
-            residuals = rows - means[pairs.components]
-            residuals *= np.sqrt(resp)[:, None]
-            for component, part in pairs.parts:
-                scatter[component] = self.structure.products(residuals[part])
-        return Statistics(0.0, float(counts.sum()), counts, means, scatter)
+            # About the mean that each component had: its rows are near to it, and lose nothing.
+            means = self.densities.means[self.components]
+            parts.append(
+                statistics_of_groups(self.structure, X[pairs.rows], resp, pairs.components, pairs.parts, means)
+            )
+        return reduce(partial(combine, self.structure), parts)
 
 
 @dataclass(frozen=True)

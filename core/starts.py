@@ -3,11 +3,12 @@
 __all__ = ["STARTS", "starting_statistics", "statistics_from_labels"]
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from core.covariance import Covariance
-from core.mixture import Statistics, combine, statistics_of
+from core.mixture import Statistics, combine, statistics_of, statistics_of_groups
 from core.rows import Chunk, map_reduce
 from core.seeding import (
     block_labels,
@@ -78,7 +79,11 @@ def _under_resp(structure: type[Covariance], resp: Floats, chunk: Chunk) -> Stat
 
 
 def _under_labels(structure: type[Covariance], labels: Ints, n_components: int, chunk: Chunk) -> Statistics:
-    resp = np.zeros((chunk.X.shape[0], n_components))
-    rows = np.arange(chunk.X.shape[0])
-    resp[rows, labels[chunk.start : chunk.start + chunk.X.shape[0]]] = chunk.sample_weight
-    return statistics_of(structure, chunk.X, resp, 0.0)
+    own = labels[chunk.start : chunk.start + chunk.X.shape[0]]
+    # Sorted by digits, where there are few.
+    order = np.argsort(own.astype(np.min_scalar_type(n_components)), kind="stable")
+    own = own[order]
+    edges = np.searchsorted(own, np.arange(n_components + 1)).tolist()
+    groups = [(component, slice(*edge)) for component, edge in enumerate(pairwise(edges)) if edge[0] < edge[1]]
+    references = np.repeat(chunk.X[:1], n_components, axis=0)
+    return statistics_of_groups(structure, chunk.X[order], chunk.sample_weight[order], own, groups, references)

@@ -23,6 +23,8 @@ from core.types import Floats
 
 # Added to a correlation matrix without a Cholesky factor: what is left of its null directions in the frame.
 JITTER = 1e-10
+# What is lost to cancellation need not be known well when it is less than this, and nowhere too much.
+LITTLE = 2.0**9
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Coefficients:
     """H (k, p), the log-densities' coefficients, and for each component what they lose, in units of round-off.
 
     `lost` (k,) is Σ |hₖ|·t, the size of what is added up for a typical row of the component: the error of its
-    log-density. `scatter_lost` (k,) is what a scatter like its own covariance would lose (`Moments`). `common` is a
-    term of the log-likelihood that no component has for itself.
+    log-density; or, where that is little, a bound of it. `scatter_lost` (k,) is what a scatter like its own covariance
+    would lose (`Moments`). `common` is a term of the log-likelihood that no component has for itself.
     """
 
     H: Floats
@@ -113,12 +115,16 @@ class Terms(ABC):
     ) -> Coefficients:
         """From the parts of H, the precisions' diagonals (k, d), and second moments (k, d) of each one's own rows."""
         H = np.concatenate([offsets[:, None], linear, quadratic], axis=1)
-        typical = np.empty((H.shape[1], H.shape[0]))
-        np.sqrt(squares.T, out=typical[1 : 1 + self.n_features])
-        self.fill(typical, np.empty((self.room(self.n_features), H.shape[0])))
-        # The constant is no larger than the sum of the others, but for an offset, which has no digits to lose.
-        lost = np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:])
-        return Coefficients(H, lost, (precise * squares).sum(axis=1))
+        scatter_lost = np.einsum("ki,ki->k", np.broadcast_to(precise, squares.shape), squares)
+        # By |aᵢⱼ| ≤ √(aᵢᵢ aⱼⱼ), twice.
+        lost = 1.5 * self.n_features * scatter_lost
+        if not lost.max() <= LITTLE:
+            typical = np.empty((H.shape[1], H.shape[0]))
+            np.sqrt(squares.T, out=typical[1 : 1 + self.n_features])
+            self.fill(typical, np.empty((self.room(self.n_features), H.shape[0])))
+            # The constant is no larger than the sum of the others, but for an offset, which has no digits to lose.
+            lost = np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:])
+        return Coefficients(H, lost, scatter_lost)
 
 
 class FullTerms(Terms):
