@@ -22,8 +22,8 @@ from core.starts import starting_statistics, statistics_from_labels
 from core.stepwise import RunningStatistics
 from core.types import Floats, Ints, MapLike
 
-# That of a bound whose terms are computed in 32 bits: a few times what was measured (`docs/numerics.md`).
-BOUND_ROUND_OFF_FLOAT32 = 2e-7
+# That of a bound whose terms are computed in 32 bits: what was measured (`docs/numerics.md`).
+BOUND_ROUND_OFF_FLOAT32 = 1e-6
 
 
 @dataclass(frozen=True)

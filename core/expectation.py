@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from core.covariance import Covariance
 from core.covariance.terms import Frame, Terms
 from core.densities import LogDensities
+from core.layout import layout_of
 from core.linalg import power_of_two
 from core.mixture import Statistics, combine, e_step
-from core.natural import Run, Sums, add, layout_of, runs_of
+from core.natural import Run, Sums, add, runs_of
 from core.near import Direct
 from core.rows import Chunk, chunk_rows, map_in_order, map_reduce, one_blas_thread
 from core.types import Floats, MapLike

@@ -4,93 +4,30 @@ Rows are taken in blocks: T holds (block, term, row), log-densities (block, comp
 products goes along rows, without a transposition. Runs of blocks are what is mapped over threads.
 """
 
-__all__ = ["Layout", "Run", "Sums", "add", "layout_of", "runs_of"]
+__all__ = ["Run", "Sums", "add", "runs_of"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from math import ceil
+from functools import cached_property
 
 import numpy as np
 
 from core.covariance import Covariance
 from core.covariance.terms import Terms
+from core.layout import KEPT_VALUES, TILE, Layout
 from core.mixture import Statistics, combine
 from core.near import Direct
 from core.types import Floats, Ints
 
-# OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half of the
-# time where k is 16. Of A·Bᵀ they compute only small results. Blocks are cut accordingly.
-SMALL_PRODUCT, SMALL_RESULT = 10**6, 1200
-BLOCK_ROWS_MIN, BLOCK_ROWS_MAX, LARGE_BLOCK = 64, 2048, 256
-# Terms in work at a time (4 MiB of doubles), and at most kept for a whole fit (32 MiB).
-BATCH_VALUES, KEPT_VALUES = 2**19, 2**22
-BATCH_ROWS_MAX = 2**14
-# Log-densities in work at a time where sums are from residuals (4 MiB of doubles), and how many runs there should be.
-DIRECT_VALUES, DIRECT_RUNS = 2**19, 8
-RUNS_MAX = 16
-# Elementary operations of a step below which a second thread costs more than it brings.
-WORTH_A_THREAD = 2**23
 # A row at this many standard deviations of all rows, in the mean of its features, is computed by itself.
 FAR_DEVIATIONS = 10.0
-# Features are centred so many rows at a time: NumPy's innermost loop is then long.
-TILE = 8
 
-# Where the sum of a row's densities lies between these, it needs no log-sum-exp: what vanishes beside it is nothing.
-PLAIN_SUMS = {np.dtype(np.float64): (1e-250, 1e300), np.dtype(np.float32): (1e-28, 1e36)}
+# Where the logarithm of the sum of a row's densities lies between these, it needs no log-sum-exp: what vanishes beside
+# it is nothing.
+PLAIN_SUMS = {np.dtype(np.float64): (-575.0, 690.0), np.dtype(np.float32): (-64.0, 83.0)}
 # Logarithms of densities that are nothing beside any of these.
 FLOOR = {np.dtype(np.float64): -700.0, np.dtype(np.float32): -85.0}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How rows are cut: follows from the shape of the problem alone, as does with it the rounding of every sum."""
-
-    n_terms: int
-    n_components: int
-    block: int  # rows
-    batch: int  # blocks in work at a time
-    piece: int  # of them, those whose terms are in work at a time
-    parts: int  # that the terms of R·Tᵀ are computed in
-    runs: tuple[tuple[int, int], ...]  # first and last block
-    keeps: bool  # the terms of all rows for the whole fit
-    direct: bool  # sums over rows from residuals: of the terms, only densities are made
-
-    @property
-    def width(self) -> int:
-        """Terms with padding: a multiple of the parts."""
-        return self.parts * ceil(self.n_terms / self.parts)
-
-
-def layout_of(n_samples: int, n_components: int, n_terms: int, direct: bool = False) -> Layout:
-    """The layout for a shape; with `direct`, sums over rows are not of terms."""
-    block, parts = LARGE_BLOCK, 1
-    small = SMALL_PRODUCT // (n_components * n_terms)
-    if small >= BLOCK_ROWS_MIN:
-        block = min(small, BLOCK_ROWS_MAX) // TILE * TILE
-        parts = 1 if direct else min(ceil(n_components * n_terms / SMALL_RESULT), n_terms)
-    width = parts * ceil(n_terms / parts)
-    blocks = ceil(n_samples / block)
-    if blocks > RUNS_MAX:
-        # As many in each run, for as many threads as there may be.
-        blocks = ceil(blocks / RUNS_MAX) * RUNS_MAX
-    block = ceil(n_samples / blocks)
-    if blocks > 1:
-        block = ceil(block / TILE) * TILE
-        blocks = ceil(n_samples / block)
-    batch = piece = max(1, min(BATCH_VALUES // width, BATCH_ROWS_MAX) // block)
-    keeps = blocks * block * width <= KEPT_VALUES
-    if direct:
-        # Few calls for many rows of a component, and yet enough runs to share out.
-        batch = max(1, min(DIRECT_VALUES // n_components // block, ceil(blocks / DIRECT_RUNS)))
-    batches = ceil(blocks / batch)
-    if batches > 1 and not direct:
-        piece = batch = ceil(blocks / (ceil(batches / 4) * 4))
-        batches = ceil(blocks / batch)
-    runs = 1 if n_samples * n_components * (n_terms + 20) < WORTH_A_THREAD else min(RUNS_MAX, batches)
-    edges = [min(batches * i // runs * batch, blocks) for i in range(runs + 1)]
-    cut = tuple((edges[i], min(edges[i + 1], blocks)) for i in range(runs))
-    return Layout(n_terms, n_components, block, batch, min(piece, batch), parts, cut, keeps, direct)
 
 
 @dataclass
@@ -100,13 +37,13 @@ class Workspace:
     T: Floats
     L: Floats
     residuals: Floats
-    room: Floats
+    ring: Floats
     sums: Floats
     logs: Floats
     products: Floats
 
     @classmethod
-    def of(cls, layout: Layout, X: Floats, room: int) -> "Workspace":
+    def of(cls, layout: Layout, X: Floats, wrapped: int) -> "Workspace":
         """For a batch of the layout, with terms of 1 and padding of 0."""
         batch, piece, block, k = layout.batch, layout.piece, layout.block, layout.n_components
         T = np.zeros((0 if layout.keeps else piece, layout.width, block), X.dtype)
@@ -115,7 +52,7 @@ class Workspace:
             T,
             np.empty((batch, k, block), X.dtype),
             np.empty((piece * block, X.shape[1]), X.dtype),
-            np.empty((piece, room, block), X.dtype),
+            np.empty((piece, wrapped, block), X.dtype),
             np.empty((batch, block), X.dtype),
             np.empty((batch, block), X.dtype),
             np.empty((batch, layout.parts, k, layout.width // layout.parts), X.dtype),
@@ -149,7 +86,8 @@ class Batch:
     """Blocks that are in work together: what of them is the same in every step.
 
     `rows` are theirs in the run, `weight` (blocks, block), 0 for what is no row of theirs, None where all are 1; `far`,
-    of the rows, those that are left out; T their terms (blocks, width, block) if they are kept.
+    of the rows, those that are left out. T are their terms (blocks, width, block) if they are kept, and `ring` if it is
+    kept what they are made of.
     """
 
     rows: slice
@@ -157,6 +95,7 @@ class Batch:
     weight: Floats | None
     far: Ints
     T: Floats | None
+    ring: Floats | None
 
 
 @dataclass(frozen=True)
@@ -181,6 +120,7 @@ class Run:
         """The run with its far rows found, and its terms kept if they are to be."""
         layout, d = self.layout, self.X.shape[1]
         second = np.zeros((d, d))
+        keeps_ring = not layout.keeps and 0 < layout.runs[-1][1] * layout.block * self.terms.wrapped(d) <= KEPT_VALUES
         batches = []
         size = layout.batch * layout.block
         with self._workspace() as space, np.errstate(all="ignore"):
@@ -191,16 +131,22 @@ class Run:
                 if layout.keeps:
                     T = np.zeros((blocks, layout.width, layout.block), self.X.dtype)
                     T[:, 0] = 1.0
-                batch = Batch(rows, blocks, None, self.far, T)
+                batch = Batch(rows, blocks, None, self.far, T, None)
+                ring = np.empty((blocks, self.terms.wrapped(d), layout.block), self.X.dtype) if keeps_ring else None
                 places = []
                 for first, last in self._pieces(batch):
                     Z = self._terms(batch, first, last, space)[:, 1 : 1 + d]
+                    if ring is not None:
+                        ring[first:last] = space.ring[: last - first]
                     near = np.einsum("bij,bij->bj", Z, Z).ravel() <= d * FAR_DEVIATIONS**2
                     places.append(np.flatnonzero(~near) + first * layout.block)
                 far = np.concatenate(places)
-                if T is not None:
-                    self._clear(T, far)
-                batch = replace(batch, far=far, weight=self._weights(rows, blocks * layout.block, far))
+                for kept, begin in ((T, 1), (ring, 0)):
+                    if kept is not None:
+                        # Far rows are at the centre, where nothing overflows.
+                        kept[far // layout.block, begin:, far % layout.block] = 0.0
+                weight = self._weights(rows, blocks * layout.block, far)
+                batch = replace(batch, far=far, weight=weight, ring=ring)
                 batches.append(batch)
                 if self.terms.shared:
                     Z = self._terms(batch, 0, blocks, space)[:, 1 : 1 + d]
@@ -225,9 +171,8 @@ class Run:
                 T = self._densities(H, L, direct, batch, space)
                 _exp(L)
                 np.add.reduce(L, axis=1, out=sums)
-                if low < sums.min() and sums.max() < high:
-                    np.log(sums, out=logs)
-                else:
+                np.log(sums, out=logs)
+                if not (low < logs.min() and logs.max() < high):
                     self._densities(H, L, direct, batch, space)
                     top = L.max(axis=1)
                     L -= top[:, None]
@@ -257,7 +202,7 @@ class Run:
         try:
             space = self.spaces.pop()
         except IndexError:
-            space = Workspace.of(self.layout, self.X, self.terms.room(self.X.shape[1]))
+            space = Workspace.of(self.layout, self.X, self.terms.wrapped(self.X.shape[1]))
         yield space
         self.spaces.append(space)
 
@@ -277,29 +222,36 @@ class Run:
 
     def _terms(self, batch: Batch, first: int, last: int, space: Workspace) -> Floats:
         """The terms of some blocks; far rows, and what pads the last block, are at the centre."""
-        block, blocks = self.layout.block, last - first
+        block, blocks, d = self.layout.block, last - first, self.X.shape[1]
+        T = space.T[:blocks] if batch.T is None else batch.T[first:last]
+        if batch.ring is not None:
+            ring = batch.ring[first:last]
+            T[:, 1 : 1 + d] = ring[:, :d]
+            self.terms.fill(T[:, : self.layout.n_terms], ring)
+            return T
         begin = batch.rows.start + first * block
         X = self.X[begin : min(begin + blocks * block, batch.rows.stop)]
-        d = X.shape[1]
-        T = space.T[:blocks] if batch.T is None else batch.T[first:last]
-        frame = self.terms.frame
-        centre, W = frame.centre.astype(X.dtype), frame.whitener.astype(X.dtype)
+        centre, W = self._frame
         residuals = space.residuals[: blocks * block]
         if len(X) == len(residuals) and len(X) % TILE == 0:
-            np.subtract(X.reshape(-1, TILE * d), np.tile(centre, TILE), out=residuals.reshape(-1, TILE * d))
+            np.subtract(X.reshape(-1, TILE * d), centre, out=residuals.reshape(-1, TILE * d))
         else:
-            np.subtract(X, centre, out=residuals[: len(X)])
+            np.subtract(X, centre[:d], out=residuals[: len(X)])
             residuals[len(X) :] = 0.0
-        by_block = residuals.reshape(blocks, block, d)
-        np.matmul(W.T, by_block.swapaxes(1, 2), out=T[:, 1 : 1 + d])
-        self.terms.fill(T[:, : self.layout.n_terms], space.room[:blocks])
-        if batch.far.size:
-            far = batch.far - first * block
-            self._clear(T, far[(far >= 0) & (far < blocks * block)])
+        np.matmul(W.T, residuals.reshape(blocks, block, d).swapaxes(1, 2), out=T[:, 1 : 1 + d])
+        far = batch.far - first * block
+        far = far[(far >= 0) & (far < blocks * block)]
+        T[far // block, 1 : 1 + d, far % block] = 0.0
+        ring = space.ring[:blocks]
+        self.terms.wrap(T, ring)
+        self.terms.fill(T[:, : self.layout.n_terms], ring)
         return T
 
-    def _clear(self, T: Floats, far: Ints) -> None:
-        T[far // self.layout.block, 1:, far % self.layout.block] = 0.0
+    @cached_property
+    def _frame(self) -> tuple[Floats, Floats]:
+        """The frame's centre, repeated as often as rows are centred at a time, and W."""
+        frame = self.terms.frame
+        return np.tile(frame.centre.astype(self.X.dtype), TILE), frame.whitener.astype(self.X.dtype)
 
     def _weights(self, rows: slice, size: int, far: Ints) -> Floats | None:
         """Weights of rows and of what pads them, by block; None where all are 1."""

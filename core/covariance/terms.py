@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
@@ -85,13 +84,17 @@ class Terms(ABC):
         """W and V, of the kind that keeps the structure, for rows with this covariance (d, d)."""
 
     @staticmethod
-    def room(n_features: int) -> int:
-        """Rows (…, m) that `fill` computes in."""
+    def wrapped(n_features: int) -> int:
+        """Rows that z takes where `fill` wants it beside T, with its first ones again behind the last; else 0."""
         return 0
 
     @abstractmethod
-    def fill(self, T: Floats, room: Floats) -> None:
-        """The products, for T (…, p, m) whose first 1 + d rows of terms are there; `room` as asked for (…, rows, m)."""
+    def fill(self, T: Floats, ring: Floats) -> None:
+        """The products, for T (…, p, m) whose first 1 + d rows of terms are there, and `ring` as `wrap` has it."""
+
+    def wrap(self, T: Floats, ring: Floats) -> None:
+        """Puts z of T (…, p, m) into `ring` (…, `wrapped`, m)."""
+        ring[...] = T[..., 1 : 1 + ring.shape[-2], :]
 
     @abstractmethod
     def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
@@ -121,7 +124,9 @@ class Terms(ABC):
         if not lost.max() <= LITTLE:
             typical = np.empty((H.shape[1], H.shape[0]))
             np.sqrt(squares.T, out=typical[1 : 1 + self.n_features])
-            self.fill(typical, np.empty((self.room(self.n_features), H.shape[0])))
+            ring = np.empty((self.wrapped(self.n_features), H.shape[0]))
+            self.wrap(typical, ring)
+            self.fill(typical, ring)
             # The constant is no larger than the sum of the others, but for an offset, which has no digits to lose.
             lost = np.einsum("kp,pk->k", np.abs(H[:, 1:]), typical[1:])
         return Coefficients(H, lost, scatter_lost)
@@ -153,16 +158,23 @@ class FullTerms(Terms):
         return _triangles(covariance)
 
     @staticmethod
-    def room(n_features: int) -> int:
+    def wrapped(n_features: int) -> int:
         return n_features + (n_features - 1) // 2
 
-    def fill(self, T: Floats, room: Floats) -> None:
+    def wrap(self, T: Floats, ring: Floats) -> None:
+        d = self.n_features
+        Z = T[..., 1 : 1 + d, :]
+        ring[..., :d, :], ring[..., d:, :] = Z, Z[..., : (d - 1) // 2, :]
+
+    def fill(self, T: Floats, ring: Floats) -> None:
         d, m = self.n_features, T.shape[-1]
         moves, half = (d + 1) // 2, d // 2
-        Z, products = T[..., 1 : 1 + d, :], T[..., 1 + d :, :]
-        room[..., :d, :], room[..., d:, :] = Z, Z[..., : moves - 1, :]
-        *outer, along, step = room.strides
-        moved = as_strided(room, (*room.shape[:-2], moves, d, m), (*outer, along, along, step), writeable=False)
+        Z, products = ring[..., :d, :], T[..., 1 + d :, :]
+        *outer, along, step = ring.strides
+        # Rows i, i + 1, … i + d − 1 for each i: all moves of z, without a copy.
+        moved: Floats = np.ndarray(
+            (*ring.shape[:-2], moves, d, m), ring.dtype, ring, strides=(*outer, along, along, step)
+        )
         np.multiply(Z[..., None, :, :], moved, out=products[..., : moves * d, :].reshape(moved.shape))
         if d % 2 == 0:
             # Half way around each product would come twice.
@@ -210,7 +222,7 @@ class TiedTerms(Terms):
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
         return _triangles(covariance)
 
-    def fill(self, T: Floats, room: Floats) -> None:
+    def fill(self, T: Floats, ring: Floats) -> None:
         pass
 
     def coefficients(self, offsets: Floats, means: Floats, covariance: Covariance, second: Floats) -> Coefficients:
@@ -256,7 +268,7 @@ class DiagTerms(Terms):
         deviations = _deviations(covariance)
         return np.diag(1 / deviations), np.diag(deviations)
 
-    def fill(self, T: Floats, room: Floats) -> None:
+    def fill(self, T: Floats, ring: Floats) -> None:
         d = self.n_features
         np.square(T[..., 1 : 1 + d, :], out=T[..., 1 + d :, :])
 
@@ -292,7 +304,7 @@ class SphericalTerms(Terms):
         unit = float(top * np.sqrt(np.square(deviations / top).mean()))
         return np.eye(len(covariance)) / unit, np.eye(len(covariance)) * unit
 
-    def fill(self, T: Floats, room: Floats) -> None:
+    def fill(self, T: Floats, ring: Floats) -> None:
         d = self.n_features
         np.einsum("...ij,...ij->...j", T[..., 1 : 1 + d, :], T[..., 1 : 1 + d, :], out=T[..., 1 + d, :])
 

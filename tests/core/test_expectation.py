@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import expectation, natural
+from core import expectation, layout
 from core.covariance import COVARIANCES
 from core.expectation import Expectation
+from core.layout import layout_of
 from core.mixture import Mixture, combine, e_step
-from core.natural import Run, layout_of
+from core.natural import Run
 from core.rows import chunk_rows
 from core.threads import thread_map
 
@@ -91,8 +92,8 @@ def direct(monkeypatch):
 def many(monkeypatch):
     """Any terms are as many as are not summed, and few rows are in work at a time."""
     monkeypatch.setattr(expectation, "DIRECT_TERMS", dict.fromkeys(expectation.DIRECT_TERMS, 1))
-    monkeypatch.setattr(natural, "BATCH_VALUES", 2_000)
-    monkeypatch.setattr(natural, "BLOCK_ROWS_MAX", 64)
+    monkeypatch.setattr(layout, "BATCH_VALUES", 2_000)
+    monkeypatch.setattr(layout, "BLOCK_ROWS_MAX", 64)
 
 
 @pytest.mark.parametrize("name", ["full", "diag", "spherical"])
@@ -296,16 +297,16 @@ def test_a_component_that_is_nothing_to_any_row_has_count_zero(name, dtype):
 
 @given(st.integers(1, 2_000_000), st.integers(1, 64), st.integers(1, 5_000), st.booleans())
 def test_a_layout_covers_the_rows_in_order(n, k, p, direct):
-    layout = layout_of(n, k, p, direct)
-    edges = [edge for run in layout.runs for edge in run]
+    cut = layout_of(n, k, p, direct)
+    edges = [edge for run in cut.runs for edge in run]
     assert edges[0] == 0
     assert all(a == b for a, b in zip(edges[1:-1:2], edges[2::2], strict=True))
-    assert all(first < last for first, last in layout.runs)
-    assert (edges[-1] - 1) * layout.block < n <= edges[-1] * layout.block
-    assert layout.width >= p
-    assert layout.width % layout.parts == 0
-    assert 1 <= layout.piece <= layout.batch
-    assert layout.direct or layout.piece == layout.batch
+    assert all(first < last for first, last in cut.runs)
+    assert (edges[-1] - 1) * cut.block < n <= edges[-1] * cut.block
+    assert cut.width >= p
+    assert cut.width % cut.parts == 0
+    assert 1 <= cut.piece <= cut.batch
+    assert cut.direct or cut.piece == cut.batch
 
 
 @pytest.mark.parametrize("name", COVARIANCES)
