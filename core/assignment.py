@@ -4,13 +4,14 @@ __all__ = [
     "Nearest",
     "Target",
     "assign",
-    "augmented",
     "block_slices",
+    "blocks_of",
     "by_differences",
     "less",
     "nearest_labels_of",
     "nearest_one",
     "nearest_two",
+    "rows_of_block",
 ]
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from scipy.spatial.distance import cdist
 
 from core.covariance import Spherical
 from core.linalg import EPS
+from core.scratch import Scratch
 from core.sparse_rows import Rows, dense
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints
@@ -34,16 +36,21 @@ FAR = 1e16
 # Rows × centres × features below which differences cost less than preparing a product.
 FEW = 2**15
 
-# A block's products, (k + d) × rows numbers, stay in the processor's cache; smaller blocks cost threads more turns.
-BLOCK_VALUES = 2**19
+# Products of so many rows at a time that (k + d) × rows numbers stay near the processor, doubles and single floats:
+# fewer cost threads more turns.
+BLOCK_VALUES, BATCH_VALUES = 2**19, 2**20
 BLOCK_ROWS_MIN, BLOCK_ROWS_MAX = 256, 2**15
+
+# OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half the time.
+SMALL_PRODUCT, SMALL_ROWS_MIN, SMALL_ROWS_MAX = 10**6, 256, 4096
 
 # In float32, the index of up to this many centres leaves a product enough digits; beyond it, in float64.
 INDEX_MAX = 2**10
 
 # Values of rows side by side that make a loop worth its start.
-SIDE_BY_SIDE = 2**10
+SIDE_BY_SIDE = 2**7
 
+DIGITS = {np.float32: 23, np.float64: 52}  # binary ones behind the point
 SINGLE = 2.0**-24  # relative rounding error of float32
 UNDERFLOW = 2.0**-120  # more than what a sum of products loses to float32's underflow
 
@@ -54,28 +61,40 @@ def block_slices(n_samples: int, n_features: int, n_clusters: int) -> list[slice
     return [slice(start, min(start + size, n_samples)) for start in range(0, n_samples, size)]
 
 
-def augmented(Z: Floats) -> NDArray[np.float32]:
-    """Rows as [z, 1, ‖z‖²] in float32, shape (n, d + 2): what a product with centres needs of them."""
-    n_samples, n_features = Z.shape
-    result = np.empty((n_samples, n_features + 2), dtype=np.float32)
-    result[:, :n_features] = Z
-    result[:, n_features] = 1
-    result[:, n_features + 1] = np.einsum("ij,ij->i", Z, Z)
-    return result
+def rows_of_block(n_samples: int, n_features: int, n_clusters: int) -> int:
+    """How many rows of so many should be a block of `blocks_of`: a multiple of 16, for the processor's vectors."""
+    size = min(max(SMALL_PRODUCT // ((n_features + 1) * n_clusters), SMALL_ROWS_MIN), SMALL_ROWS_MAX) // 16 * 16
+    return min(size, -(-n_samples // 16) * 16)
+
+
+def blocks_of(Z: Floats, size: int) -> NDArray[np.float32]:
+    """Blocks of `size` rows, (blocks, d + 2, size), each row a column [z, 1, ‖z‖²] in float32; zeros fill the last.
+
+    So a product with centres has rows as its columns, and whatever follows goes along them.
+    """
+    n_samples, d = Z.shape
+    whole, rest = divmod(n_samples, size)
+    blocks = np.zeros((whole + (rest > 0), d + 2, size), dtype=np.float32)
+    blocks[:whole, :d] = Z[: whole * size].reshape(whole, size, d).swapaxes(1, 2)
+    if rest:
+        blocks[whole, :d, :rest] = Z[whole * size :].T
+    blocks[:, d] = 1
+    np.einsum("bim,bim->bm", blocks[:, :d], blocks[:, :d], out=blocks[:, d + 1])
+    return blocks
 
 
 @dataclass(frozen=True)
 class Target:
     """Centres as the other side of the product: [z, 1] · [−2c, ‖c‖²] = ‖z − c‖² − ‖z‖².
 
-    `table` (k, d + 1); `doubt`, three coefficients of an upper bound, in ‖z‖ and ‖z‖², of twice the error of a product
-    against the square that `by_differences` finds; `relative`, the relative error of a product that carries an index;
-    `reach`, the largest ‖c‖.
+    `table` (k, d + 1); `doubt`, an upper bound of twice the error of a product against the square that `by_differences`
+    finds: a constant, and how much more of it there is for each unit of ‖z‖²; `relative`, the relative error of a
+    product that carries an index; `reach`, the largest ‖c‖.
     """
 
     centers: Floats
     table: Floats
-    doubt: tuple[float, float, float]
+    doubt: tuple[np.float32, np.float32]
     relative: float
     reach: float
 
@@ -84,35 +103,44 @@ class Target:
         """The target for centres (k, d), best near the origin: errors grow with their norms.
 
         With u = 2⁻²⁴, the rounding of z, c and ‖c‖² and of a sum of d + 1 products in any order is at most
-        (d + 6) u (2 ‖z‖ ‖c‖ + ‖c‖²) (Higham 2002, eq. 3.5); the differences' own is (d + 4) ε ‖z − c‖².
+        (d + 6) u (2 ‖z‖ ‖c‖ + ‖c‖²) (Higham 2002, eq. 3.5), where 2 ‖z‖ ‖c‖ ≤ ‖z‖² + ‖c‖²; the differences' own is
+        (d + 4) ε ‖z − c‖² ≤ 2 (d + 4) ε (‖z‖² + ‖c‖²).
         """
         k, d = centers.shape
         kind = np.float32 if k <= INDEX_MAX else np.float64
         squares = np.einsum("ij,ij->i", centers, centers)
-        table = np.concatenate([-2 * centers, squares[:, None]], axis=1)
-        reach = float(np.sqrt(squares.max()))
-        single, double = 1.02 * (d + 6) * SINGLE, 2.04 * (d + 4) * EPS
-        doubt = (
-            2 * (single + double) * reach * reach + UNDERFLOW * (d + 4) * (1 + reach),
-            4 * single * reach,
-            2 * double,
-        )
+        table = np.empty((k, d + 1), dtype=kind)
+        with np.errstate(over="ignore", under="ignore"):
+            np.multiply(centers, -2, out=table[:, :d], casting="same_kind")
+            table[:, d] = squares
+        square = float(squares.max())
+        slope = 2.6 * ((d + 6) * SINGLE + 2 * (d + 4) * EPS)
+        with np.errstate(over="ignore"):
+            doubt = np.float32(2 * slope * square + UNDERFLOW * (d + 4) * (1 + square)), np.float32(slope)
         index_bits = (k - 1).bit_length()
-        return cls(centers, table.astype(kind), doubt, 1.02 * 2.0 ** (index_bits - np.finfo(kind).nmant), reach)
+        return cls(centers, table, doubt, 1.02 * 2.0 ** (index_bits - DIGITS[kind]), square**0.5)
 
     @property
     def n_clusters(self) -> int:
         """k."""
         return int(self.centers.shape[0])
 
-    def twice_error(self, squares: Floats) -> Floats:
-        """Upper bound of twice the error of each row's products, shape (n,), for rows of these ‖z‖²."""
-        constant, linear, square = self.doubt
-        bound: Floats = np.sqrt(squares)
-        bound *= np.float32(linear)
-        bound += np.float32(square) * squares
-        bound += np.float32(constant)
-        return bound
+    @property
+    def index_type(self) -> type[np.unsignedinteger]:
+        """The least type that holds the index of a centre, and how many there are."""
+        return np.uint8 if self.n_clusters < 2**8 else np.uint16 if self.n_clusters < 2**16 else np.uint32
+
+    @property
+    def whole(self) -> Floats:
+        """The table of the product with [z, 1, ‖z‖²] that is ‖z − c‖², (k, d + 2)."""
+        return np.concatenate([self.table, np.ones((self.n_clusters, 1), self.table.dtype)], axis=1)
+
+    def twice_error(self, squares: Floats, out: Floats, times: float = 1.0) -> Floats:
+        """Upper bound of twice the error of each row's products, for rows of these ‖z‖²; `times` that; in `out`."""
+        constant, slope = self.doubt
+        np.multiply(squares, slope * np.float32(times), out=out)
+        out += constant * np.float32(times)
+        return out
 
 
 @dataclass(frozen=True)
@@ -129,62 +157,76 @@ class Nearest:
     error: Floats
 
 
-def nearest_one(target: Target, B: NDArray[np.float32], blur: float = 0.0) -> tuple[NDArray[np.int32], Ints]:
-    """Labels of augmented rows (n, d + 2), and the indices of those that the products leave open.
+def nearest_one(
+    target: Target,
+    blocks: NDArray[np.float32],
+    scratch: Scratch,
+    labels: NDArray[np.unsignedinteger],
+    blur: float = 0.0,
+) -> Ints:
+    """Writes the `labels` (b, m) of the rows of blocks (b, d + 2, m), and tells which the products leave open.
 
-    Open is a row of which another centre's product is within their error of the least; with `blur`, also one that two
-    centres' distances from would tell apart by less than twice that.
+    These are indices into the rows (b m,): of each another centre's product is within their error of the least; with
+    `blur`, also where two centres' distances from the row would tell apart by less than twice that.
     """
     k, width = target.table.shape
+    count, _, size = blocks.shape
     if k == 1:
-        return np.zeros(len(B), dtype=np.int32), np.empty(0, dtype=np.int64)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        products: Floats = target.table.astype(np.float32, copy=False) @ B[:, :width].T
-        norms = B[:, -1]
-        # Room for the rounding of this sum, too.
-        limit = target.twice_error(norms)
-        limit *= np.float32(1.25)
-        if blur:
-            limit += np.float32(4 * blur) * (np.sqrt(norms) + np.float32(target.reach))
-        limit += np.minimum.reduce(products, axis=0)
-        near = products <= limit
-    # Where a row has one centre, the sum of its centres' indices is its label.
-    indices, counts = np.stack([np.arange(k), np.ones(k)]).astype(np.float32) @ near.astype(np.float32)
-    sure = counts == 1
-    if not np.isfinite(limit).all():
-        sure &= np.isfinite(limit)
-    return indices.astype(np.int32), np.flatnonzero(~sure)
+        labels.fill(0)
+        return np.empty(0, dtype=np.int64)
+    products = scratch.array("products", (count, k, size), np.float32)
+    least, limit = scratch.array("least", (count, size), np.float32), scratch.array("limit", (count, size), np.float32)
+    near = scratch.array("near", (count, k, size), np.bool_)
+    norms = blocks[:, -1]
+    np.matmul(target.table.astype(np.float32, copy=False), blocks[:, :width], out=products)
+    target.twice_error(norms, limit)
+    if blur:
+        limit += np.float32(4 * blur) * (np.sqrt(norms) + np.float32(target.reach))
+    limit += np.minimum.reduce(products, axis=1, out=least)
+    np.less_equal(products, limit[:, None], out=near)
+    # Where a row has one centre, the sum of its centres' indices is its label. What is no number is near to nothing.
+    kind = labels.dtype
+    ones: NDArray[np.unsignedinteger] = near.view(np.uint8)
+    if kind != np.uint8:
+        ones = ones.astype(kind)
+    counts = np.add.reduce(ones, axis=1, dtype=kind, out=scratch.array("counts", (count, size), kind))
+    ones *= np.arange(k, dtype=kind)[:, None]
+    np.add.reduce(ones, axis=1, dtype=kind, out=labels)
+    return np.flatnonzero(counts != 1)
 
 
-def nearest_two(target: Target, B: NDArray[np.float32]) -> Nearest:
-    """The nearest centre of augmented rows (n, d + 2), and how sure that is.
+def nearest_two(target: Target, blocks: NDArray[np.float32], scratch: Scratch) -> Nearest:
+    """The nearest centre of the rows of blocks (b, d + 2, m), shape (b m,), and how sure that is.
 
     Each product carries its centre's index in its lowest bits, so that a minimum brings the label with it.
     """
     k, width = target.table.shape
+    count, _, size = blocks.shape
     kind = target.table.dtype
-    rows = B[:, :width]
-    products: Floats = target.table @ (rows if kind == np.float32 else rows.astype(kind)).T
-    squares = B[:, -1].copy()
-    error = target.twice_error(squares)
+    products = scratch.array("products", (count, k, size), kind)
+    np.matmul(target.table, blocks[:, :width].astype(kind, copy=False), out=products)
+    squares = blocks[:, -1].ravel()
+    error = target.twice_error(squares, np.empty_like(squares))
     if k == 1:
-        return Nearest(np.zeros(len(B), dtype=np.int32), products[0], np.full(len(B), np.inf), squares, error)
+        alone = np.zeros(squares.shape, dtype=np.int32)
+        return Nearest(alone, products.ravel(), np.full(squares.shape, np.inf), squares, error)
     labels, least, second = ranked(products)
+    labels, least, second = labels.ravel(), least.ravel(), second.ravel()
     surely = second - least
     np.abs(second, out=second)
     second += np.abs(least)
     second *= kind.type(target.relative)
-    error += second
+    error = error + second
     surely -= error
     return Nearest(labels, least, surely, squares, error)
 
 
 def ranked(products: Floats) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """Of each column (k ≥ 2, n): the label of the least, the least and the second; `products` are overwritten.
+    """Of each column (…, k ≥ 2, n): the label of the least, the least and the second; `products` are overwritten.
 
     An index in the place of the lowest bits changes a number by less than 2^(bits − digits) of itself.
     """
-    k = products.shape[0]
+    k = products.shape[-2]
     mask = 2 ** (k - 1).bit_length() - 1
     bits: NDArray[np.signedinteger] = products.view(np.int32 if products.dtype == np.float32 else np.int64)
     np.bitwise_and(bits, ~mask, out=bits)
@@ -194,24 +236,25 @@ def ranked(products: Floats) -> tuple[NDArray[np.int32], Floats, Floats]:
 
 
 def two_least(values: Floats) -> tuple[Floats, Floats]:
-    """The least and the second least of each column, by a tournament of rows; `values` (k ≥ 2, n) is overwritten."""
-    low, high = values, values[:0]
-    while low.shape[0] > 1:
-        half, odd = divmod(low.shape[0], 2)
-        left, right, last = low[:half], low[half : 2 * half], low[2 * half :]
+    """The least and the second least of each column, by a tournament of rows; `values` (…, k ≥ 2, n) is overwritten."""
+    low, high = values, values[..., :0, :]
+    while (entrants := low.shape[-2]) > 1:
+        half, odd = divmod(entrants, 2)
+        left, right, last = low[..., :half, :], low[..., half : 2 * half, :], low[..., 2 * half :, :]
         lost = np.maximum(left, right)
         won = np.minimum(left, right, out=left)
-        if high.shape[0]:
+        if high.shape[-2]:
             # As many seconds as there were contenders, but for the last of an odd number, which has none at first.
-            np.minimum(lost, high[:half], out=lost)
-            np.minimum(lost, high[half : 2 * half], out=lost)
+            np.minimum(lost, high[..., :half, :], out=lost)
+            np.minimum(lost, high[..., half : 2 * half, :], out=lost)
         if odd:
-            np.minimum(lost[0], np.maximum(won[0], last[0]), out=lost[0])
-            np.minimum(won[0], last[0], out=won[0])
-            if high.shape[0]:
-                np.minimum(lost[0], high[2 * half], out=lost[0])
+            first_won, first_lost, last = won[..., 0, :], lost[..., 0, :], last[..., 0, :]
+            np.minimum(first_lost, np.maximum(first_won, last), out=first_lost)
+            np.minimum(first_won, last, out=first_won)
+            if high.shape[-2]:
+                np.minimum(first_lost, high[..., 2 * half, :], out=first_lost)
         low, high = won, lost
-    return low[0], high[0]
+    return low[..., 0, :].copy(), high[..., 0, :]
 
 
 def by_differences(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
@@ -308,7 +351,9 @@ def assign(X: Rows, centers: Floats) -> tuple[Ints, Floats]:
 def less(X: Floats, offset: Floats) -> Floats:
     """X − offset, in float64. Short rows are taken side by side: one loop over many of them is faster than many."""
     n_samples, width = X.shape
-    beside = max(1, min(n_samples, SIDE_BY_SIDE // width)) if X.flags.c_contiguous else 1
+    beside = SIDE_BY_SIDE // width
+    if beside < 2 or n_samples < 2 * beside or not X.flags.c_contiguous:
+        return np.subtract(X, offset, dtype=np.float64)
     whole = n_samples // beside * beside
     result = np.empty(X.shape)
     wide = (-1, beside * width)

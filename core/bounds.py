@@ -16,10 +16,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from core.assignment import Nearest, Target, by_differences, nearest_one, nearest_two
+from core.assignment import Nearest, Target, few_labels, nearest_one, nearest_two
 from core.frames import FramedChunk, FramedRows, Places
 from core.linalg import EPS
-from core.sums import sums_by_label
+from core.scratch import Scratch
+from core.sums import sums_moved
 from core.types import Floats, Ints, MapLike
 
 # float32 rounds a clock and a deadline by less than this, relative to them.
@@ -31,22 +32,25 @@ MOST = 0.8
 # Clocks so far ahead of the last moves that float32 would blur these.
 LATE = 2.0**12
 
-# The share of labels that change below which deadlines are made.
-SETTLED = 0.02
+# The share of labels that change below which deadlines are made, where a row's products are worth being saved: in
+# products of a row's and a centre's coordinate, as below.
+SETTLED, BOUNDS_PAY = 0.02, 2**12
 
 # Steps of less work than this, in products of a row's and a centre's coordinate, are not worth handing to threads.
-THREADS_PAY = 2**22
+THREADS_PAY = 2**23
 SCAN = 16  # what taking the least of a row's products costs in that unit, a centre
 
-Labels = NDArray[np.int32]
+Labels = NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of a chunk: each row's label (m,), the time of its cluster's clock at which it must be looked at (m,), or None
-    where deadlines were not made, and whether few labels changed when it was last looked at."""
+    """Of a chunk: each row's label (m,), the sums by label in exact parts, as `sums_moved`, the time of its cluster's
+    clock at which a row must be looked at (m,), or None where deadlines were not made, and whether few labels changed
+    when rows were last looked at, and to look again costs much."""
 
     labels: Labels
+    parts: Floats
     deadlines: NDArray[np.float32] | None = None
     settled: bool = False
 
@@ -79,6 +83,7 @@ def reassign(previous: Assignment | None, centers: Floats, rows: FramedRows, chu
     memories: list[Memory | None] = [None] * len(rows.chunks)
     if previous is not None:
         memories = list(previous.memories)
+    if previous is not None and any(memory.deadlines is not None for memory in previous.memories):
         times = _times(centers - previous.centers)
         clocks = previous.clocks + times
         if float(clocks.max()) > LATE * float(times.max()) > 0:
@@ -87,11 +92,10 @@ def reassign(previous: Assignment | None, centers: Floats, rows: FramedRows, chu
     look = partial(_look, Target.of(centers), clocks)
     pays = rows.n_samples * (k * (d + SCAN) + 8 * d) > THREADS_PAY
     results = list((chunk_map if pays else map)(look, list(zip(rows.chunks, memories, strict=True))))
-    sums, weights = np.zeros((k, d)), np.zeros(k)
-    for _, _, (part, mass) in results:
-        sums += part
-        weights += mass
-    return Assignment(centers, clocks, [r[0] for r in results], sums, weights, sum(r[1] for r in results))
+    parts = sum((memory.parts for memory, _ in results[1:]), results[0][0].parts)
+    sums = rows.chunks[0].grid.joined(parts)
+    looked = sum(count for _, count in results)
+    return Assignment(centers, clocks, [memory for memory, _ in results], sums[:, :d], sums[:, d], looked)
 
 
 def _times(moves: Floats) -> Floats:
@@ -107,69 +111,81 @@ def _times(moves: Floats) -> Floats:
     return result
 
 
-def _look(
-    target: Target, clocks: Floats, item: tuple[FramedChunk, Memory | None]
-) -> tuple[Memory, int, tuple[Floats, Floats]]:
-    """A chunk's new memory, the number of rows looked at, and sums and weights by label."""
+def _look(target: Target, clocks: Floats, item: tuple[FramedChunk, Memory | None]) -> tuple[Memory, int]:
+    """A chunk's new memory, and the number of rows looked at."""
     chunk, before = item
     due = None
     if before is not None and before.deadlines is not None:
         now = (clocks * (1 + ROUND_OFF)).astype(np.float32)
         due = np.flatnonzero(now.take(before.labels) >= before.deadlines)
-    if due is not None and due.size < MOST * chunk.n_samples:
-        assert before is not None
-        memory, looked = _again(target, clocks, chunk, before, due), due.size
+    looked, deadlines = chunk.n_samples, None
+    if before is not None and due is not None and due.size < MOST * chunk.n_samples:
+        if due.size == 0:
+            return before, 0
+        labels, deadlines, looked = *_again(target, clocks, chunk, before, due), due.size
     elif before is not None and before.settled and due is None:
-        memory, looked = _with_deadlines(target, clocks, chunk), chunk.n_samples
+        labels, deadlines = _with_deadlines(target, clocks, chunk)
     else:
-        labels = np.empty(chunk.n_samples, dtype=np.int32)
-        for part in chunk.blocks(target.n_clusters):
-            labels[part] = _labels(target, chunk, part)
-        changed = chunk.n_samples if before is None else int(np.count_nonzero(labels != before.labels))
-        settled = changed < SETTLED * chunk.n_samples
-        memory, looked = Memory(labels, None, settled), chunk.n_samples
-    return memory, looked, sums_by_label(chunk, memory.labels, target.n_clusters)
+        labels = _labelled(target, chunk)
+    moved, changed = sums_moved(chunk, None if before is None else before.labels, labels, target.n_clusters)
+    costly = target.centers.size + SCAN * target.n_clusters > BOUNDS_PAY
+    settled = costly and changed < SETTLED * chunk.n_samples
+    return Memory(labels, moved if before is None else before.parts + moved, deadlines, settled), looked
 
 
-def _again(target: Target, clocks: Floats, chunk: FramedChunk, before: Memory, due: Ints) -> Memory:
-    """What is known once the rows whose time has come were looked at."""
-    if due.size == 0:
-        return before
+def _again(target: Target, clocks: Floats, chunk: FramedChunk, before: Memory, due: Ints) -> tuple[Labels, Floats]:
+    """Labels and deadlines once the rows whose time has come were looked at."""
     assert before.deadlines is not None
     labels, deadlines = before.labels.copy(), before.deadlines.copy()
-    size = chunk.blocks(target.n_clusters)[0].stop
-    for start in range(0, due.size, size):
-        places = due[start : start + size]
-        labels[places], deadlines[places] = _nearest(target, clocks, chunk, places)
-    return Memory(labels, deadlines, True)
+    size = chunk.batches(target.n_clusters)[0].stop
+    with chunk.scratches.borrowed() as scratch:
+        for start in range(0, due.size, size):
+            places = due[start : start + size]
+            labels[places], deadlines[places] = _nearest(target, clocks, chunk, places, scratch)
+    return labels, deadlines
 
 
-def _with_deadlines(target: Target, clocks: Floats, chunk: FramedChunk) -> Memory:
-    labels, deadlines = np.empty(chunk.n_samples, dtype=np.int32), np.empty(chunk.n_samples, dtype=np.float32)
-    for part in chunk.blocks(target.n_clusters):
-        labels[part], deadlines[part] = _nearest(target, clocks, chunk, part)
-    return Memory(labels, deadlines, True)
+def _with_deadlines(target: Target, clocks: Floats, chunk: FramedChunk) -> tuple[Labels, Floats]:
+    """Labels and deadlines of all rows of a chunk."""
+    labels = np.empty(chunk.n_samples, dtype=target.index_type)
+    deadlines = np.empty(chunk.n_samples, dtype=np.float32)
+    with chunk.scratches.borrowed() as scratch:
+        for part in chunk.batches(target.n_clusters):
+            labels[part], deadlines[part] = _nearest(target, clocks, chunk, part, scratch)
+    return labels, deadlines
 
 
-def _labels(target: Target, chunk: FramedChunk, part: slice) -> Labels:
-    """Labels of a block of rows."""
-    labels, undecided = nearest_one(target, chunk.augmented(part))
-    if undecided.size:
-        labels[undecided] = by_differences(chunk.exact(undecided + part.start), target.centers)[0]
-    return labels
+def _labelled(target: Target, chunk: FramedChunk) -> Labels:
+    """Labels of all rows of a chunk."""
+    n_samples, size = chunk.n_samples, chunk.block
+    labels = np.empty((-(-n_samples // size), size), dtype=target.index_type)
+    rows = labels.ravel()[:n_samples]
+    with chunk.scratches.borrowed() as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for part in chunk.batches(target.n_clusters):
+            blocks = chunk.blocks(part)
+            first = part.start // size
+            undecided = nearest_one(target, blocks, scratch, labels[first : first + len(blocks)])
+            undecided = undecided[undecided < part.stop - part.start] + part.start
+            if undecided.size:
+                rows[undecided] = few_labels(chunk.exact(undecided), target.centers)
+    return rows
 
 
-def _nearest(target: Target, clocks: Floats, chunk: FramedChunk, part: Places) -> tuple[Labels, Floats]:
-    """Labels of a block of rows, and their deadlines; those that products leave open have passed them already."""
+def _nearest(
+    target: Target, clocks: Floats, chunk: FramedChunk, part: Places, scratch: Scratch
+) -> tuple[NDArray[np.int32], Floats]:
+    """Labels of a batch of rows, and their deadlines; those that products leave open have passed them already."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        nearest = nearest_two(target, chunk.augmented(part))
+        nearest = nearest_two(target, chunk.blocks(part), scratch)
         times = _deadlines(target, clocks, nearest)
-    undecided = np.flatnonzero(~(nearest.surely > 0))
+    size = part.stop - part.start if isinstance(part, slice) else part.size
+    labels, times = nearest.labels[:size], times[:size]
+    undecided = np.flatnonzero(~(nearest.surely[:size] > 0))
     if undecided.size:
         places = undecided + part.start if isinstance(part, slice) else part[undecided]
-        nearest.labels[undecided] = by_differences(chunk.exact(places), target.centers)[0]
+        labels[undecided] = few_labels(chunk.exact(places), target.centers)
         times[undecided] = -np.inf
-    return nearest.labels, times
+    return labels, times
 
 
 def _deadlines(target: Target, clocks: Floats, nearest: Nearest) -> Floats:

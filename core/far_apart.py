@@ -1,4 +1,4 @@
-"""Greedy k-means++ over chunks of rows: each round looks only at the rows that a candidate may be nearer to."""
+"""Greedy k-means++ over chunks of rows: the candidates of a round share one product with the rows."""
 
 __all__ = ["choose_far_apart"]
 
@@ -6,71 +6,72 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from core.assignment import Target
-from core.frames import FramedChunk, FramedRows, Places
+from core.frames import FramedChunk, FramedRows
+from core.scratch import Scratch
 from core.types import Floats, Ints, MapLike
 
-# Squares that are not this many times twice the error of their products, three digits, are taken from differences.
-DIGITS_WANTED = 2e3
+# Squares that are not this many times twice the error of their products, two digits, are taken from differences.
+DIGITS_WANTED = 100
 
-# Smaller squares have no place among float32.
-SMALLEST = 1e-30
-
-# Looking at all rows costs less than picking most of them out.
-MOST = 0.7
-
-# Rounds of less work than this, in products of a row's and a centre's coordinate, are not worth handing to threads.
-THREADS_PAY = 2**22
-SCAN = 8  # what comparing a row's square costs in that unit
+# Rounds of less work than this, in products of a row's and a candidate's coordinate, are not worth handing to threads.
+THREADS_PAY = 2**24
+SCAN = 16  # what comparing squares costs in that unit
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Of a chunk: which of the chosen rows is nearest, the square of its distance, (m,) each; Σ w D²."""
+    """Of a chunk's blocks of rows: the square of each row's distance to the nearest of the rows chosen before the last
+    one, and weights unless all are 1, (b, m) each; and Σ w D² for each candidate chosen, too, (b, candidates)."""
 
-    labels: NDArray[np.int32]
     squares: Floats
-    mass: float
+    sample_weight: Floats | None
+    masses: Floats
+
+    @classmethod
+    def nothing(cls, chunk: FramedChunk) -> "Reached":
+        """Before any row is chosen, Σ w in the place of Σ w D²; zeros fill the last block."""
+        kind = np.float64 if chunk.minute else np.float32
+        shape = -(-chunk.n_samples // chunk.block), chunk.block
+        weight = np.zeros(shape, kind)
+        weight.ravel()[: chunk.n_samples] = chunk.sample_weight
+        squares = np.where(weight > 0, kind(np.inf), kind(0))
+        return cls(squares, None if chunk.unweighted else weight, weight.sum(axis=1)[:, None])
 
 
 def choose_far_apart(rows: FramedRows, n_clusters: int, rng: np.random.Generator, chunk_map: MapLike = map) -> Ints:
     """Indices (n_clusters,) of rows chosen by greedy k-means++ (Arthur & Vassilvitskii 2007).
 
-    A row nearer to its own chosen row than half of what lies between that one and a candidate cannot be nearer to the
-    candidate (Raff 2021): it is not looked at.
+    Squares are right to two digits at least, and to all digits where they are least.
     """
-    n_trials = 2 + int(np.log(n_clusters))
-    chosen = np.empty(n_clusters, dtype=np.int64)
-    totals = np.array([float(chunk.sample_weight.sum()) for chunk in rows.chunks])
-    chosen[:1] = _draw(rows, None, totals, 1, rng)
-    centers = _take(rows, chosen[:1])
-    looked = float(rows.n_samples)
-    first = partial(_first, Target.of(centers))
-    reached = list(_each(chunk_map, rows, looked * centers.size)(first, rows.chunks))
-    for cluster in range(1, n_clusters):
-        masses = np.array([part.mass for part in reached])
+    d, n_trials = rows.offset.shape[0], 2 + int(np.log(n_clusters))
+    pays = rows.n_samples * n_trials * (d + SCAN) > THREADS_PAY
+    reached = [Reached.nothing(chunk) for chunk in rows.chunks]
+    weights = _masses(reached)[:, 0]
+    chosen = _draw(rows, weights, 1, rng)
+    last, trials = None, chosen
+    while chosen.size < n_clusters:
+        candidates = _take(rows, trials)
+        centers = Target.of(candidates if last is None else np.concatenate([last, candidates]))
+        items = list(zip(rows.chunks, reached, strict=True))
+        reached = list((chunk_map if pays else map)(partial(_try, centers, last is not None), items))
+        masses = _masses(reached)
+        best = int(masses.sum(axis=0).argmin())
+        if last is not None:
+            chosen = np.append(chosen, trials[best])
+        last = _take(rows, chosen[-1:])
         # With fewer distinct rows than clusters every distance is 0: any row is as good as another.
-        far = masses.any()
-        candidates = _draw(rows, reached if far else None, masses if far else totals, n_trials, rng)
-        trials = _take(rows, candidates)
-        trial = partial(_try, Target.of(trials), cdist(centers, trials, "sqeuclidean").min(axis=1))
-        tried = list(_each(chunk_map, rows, looked * trials.size)(trial, list(zip(rows.chunks, reached, strict=True))))
-        looked = float(sum(part.looked for part in tried))
-        best = int(np.sum([part.gains for part in tried], axis=0).argmax())
-        chosen[cluster] = candidates[best]
-        centers = np.concatenate([centers, trials[best : best + 1]])
-        reached = [
-            _reach(chunk, state, part, best, cluster)
-            for chunk, state, part in zip(rows.chunks, reached, tried, strict=True)
-        ]
+        far = bool(masses[:, best].any())
+        known = (reached, Target.of(last)) if far else None
+        trials = _draw(rows, masses[:, best] if far else weights, n_trials, rng, known)
     return chosen
 
 
-def _each(chunk_map: MapLike, rows: FramedRows, work: float) -> MapLike:
-    return chunk_map if SCAN * rows.n_samples + work > THREADS_PAY else map
+def _masses(reached: list[Reached]) -> Floats:
+    """Those of all blocks of all chunks, in their order."""
+    return np.concatenate([part.masses for part in reached]).astype(np.float64)
 
 
 def _take(rows: FramedRows, indices: Ints) -> Floats:
@@ -86,91 +87,71 @@ def _take(rows: FramedRows, indices: Ints) -> Floats:
 
 
 def _draw(
-    rows: FramedRows, reached: list[Reached] | None, masses: Floats, count: int, rng: np.random.Generator
+    rows: FramedRows,
+    masses: Floats,
+    count: int,
+    rng: np.random.Generator,
+    reached: tuple[list[Reached], Target] | None = None,
 ) -> Ints:
-    """Indices drawn with replacement, proportionally to w D², or to w where nothing is reached yet."""
+    """Indices drawn with replacement: a block by its mass, and in it a row by w D², or by w where nothing is reached.
+
+    What is `reached` lacks the row that was chosen last, which is the other of the pair.
+    """
     cumulative = np.cumsum(masses)
-    within: dict[int, tuple[Floats, Floats]] = {}
+    firsts = np.cumsum([0, *(-(-chunk.n_samples // chunk.block) for chunk in rows.chunks)])
     indices = np.empty(count, dtype=np.int64)
     for place, point in enumerate(rng.random(count) * cumulative[-1]):
-        # The product may round up to the total: the last row with any mass is meant then.
-        owner = min(int(np.searchsorted(cumulative, point, side="right")), int(np.flatnonzero(masses)[-1]))
-        chunk = rows.chunks[owner]
-        if owner not in within:
-            weight = chunk.sample_weight
-            mass = weight if reached is None else weight * reached[owner].squares
-            within[owner] = mass, np.cumsum(mass)
-        mass, inside = within[owner]
-        before = cumulative[owner] - masses[owner]
-        row = min(int(np.searchsorted(inside, point - before, side="right")), int(np.flatnonzero(mass)[-1]))
-        indices[place] = chunk.start + row
+        # The product may round up to the total: the last block with any mass is meant then.
+        block = min(int(np.searchsorted(cumulative, point, side="right")), int(np.flatnonzero(masses)[-1]))
+        owner = int(np.searchsorted(firsts, block, side="right")) - 1
+        chunk, within = rows.chunks[owner], block - int(firsts[owner])
+        part = slice(within * chunk.block, min((within + 1) * chunk.block, chunk.n_samples))
+        mass = chunk.sample_weight[part].astype(np.float64)
+        if reached is not None:
+            parts, last = reached
+            with chunk.scratches.borrowed() as scratch:
+                to_last = _squares(last, chunk, part, scratch)[0, 0]
+                mass *= np.minimum(parts[owner].squares[within], to_last)[: mass.size]
+        inside = np.cumsum(mass)
+        share = min((point - (cumulative[block] - masses[block])) / masses[block], 1.0)
+        row = int(np.searchsorted(inside, share * inside[-1], side="right"))
+        indices[place] = chunk.start + part.start + min(row, int(np.flatnonzero(mass)[-1]))
     return indices
 
 
-def _distances(target: Target, chunk: FramedChunk, places: Places) -> Floats:
-    """Squared distances of rows to the target's centres, shape (k, m), right to three digits at least."""
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        B = chunk.augmented(places)
-        norms = B[:, -1].copy()
-        squares: Floats = target.table @ B[:, :-1].T
-        squares += norms
-        close = ~(squares.min(axis=0) > DIGITS_WANTED * target.twice_error(norms))
-    blurred = np.flatnonzero(close)
-    if not blurred.size:
-        return squares
-    exact = chunk.exact(blurred + places.start if isinstance(places, slice) else places[blurred])
-    close_squares = cdist(target.centers, exact, "sqeuclidean")
-    if (close_squares < SMALLEST).any():
-        squares = squares.astype(np.float64)
-    squares[:, blurred] = close_squares
-    return squares
-
-
-@dataclass(frozen=True)
-class Tried:
-    """Of a chunk: by how much each candidate would lessen Σ w D² (t,), and squared distances to them (t, rows)."""
-
-    gains: Floats
-    parts: list[Places]
-    squares: list[Floats]
-    looked: int
-
-
-def _try(target: Target, near: Floats, item: tuple[FramedChunk, Reached]) -> Tried:
-    """Tries candidates, the nearest of them `near` (k,) squared from each chosen row, on the rows it may concern."""
+def _try(target: Target, with_last: bool, item: tuple[FramedChunk, Reached]) -> Reached:
+    """What each candidate would leave of a chunk's Σ w D²; `with_last`, the target's first is chosen already."""
     chunk, state = item
-    n_trials = target.n_clusters
-    due = np.flatnonzero(4 * state.squares > near.take(state.labels))
-    parts: list[Places] = [*chunk.blocks(n_trials)]
-    if due.size < MOST * chunk.n_samples:
-        size = chunk.blocks(n_trials)[0].stop
-        parts = [due[start : start + size] for start in range(0, due.size, size)]
-    gains, found = np.zeros(n_trials), []
-    for part in parts:
-        squares = _distances(target, chunk, part)
-        saved = state.squares[part] - squares
-        np.maximum(saved, 0, out=saved)
-        gains += saved.sum(axis=1) if chunk.unweighted else saved @ chunk.sample_weight[part]
-        found.append(squares)
-    return Tried(gains, parts, found, due.size)
+    squares, weight = state.squares, state.sample_weight
+    masses = np.empty((len(squares), target.n_clusters - with_last), squares.dtype)
+    with chunk.scratches.borrowed() as scratch:
+        for part in chunk.batches(target.n_clusters):
+            places = slice(part.start // chunk.block, -(-part.stop // chunk.block))
+            found, least = _squares(target, chunk, part, scratch), squares[places]
+            if with_last:
+                np.minimum(least, found[:, 0], out=least)
+                found = found[:, 1:]
+            np.minimum(found, least[:, None], out=found)
+            if weight is None:
+                np.add.reduce(found, axis=2, out=masses[places])
+            else:
+                masses[places] = (found @ weight[places, :, None])[:, :, 0]
+    return Reached(squares, weight, masses)
 
 
-def _first(target: Target, chunk: FramedChunk) -> Reached:
-    """What the one chosen row reaches."""
-    squares = np.concatenate([_distances(target, chunk, part)[0] for part in chunk.blocks(1)]).astype(np.float64)
-    mass = float((chunk.sample_weight * squares).sum())
-    return Reached(np.zeros(chunk.n_samples, dtype=np.int32), squares, mass)
-
-
-def _reach(chunk: FramedChunk, state: Reached, tried: Tried, best: int, label: int) -> Reached:
-    """What is reached with the best candidate chosen, too; in the arrays of what was reached before."""
-    labels, squares = state.labels, state.squares
-    for part, found in zip(tried.parts, tried.squares, strict=True):
-        nearer = found[best] < squares[part]
-        if isinstance(part, slice):
-            np.copyto(squares[part], found[best], where=nearer)
-            np.copyto(labels[part], label, where=nearer)
-        else:
-            places = part[nearer]
-            squares[places], labels[places] = found[best][nearer], label
-    return Reached(labels, squares, float((chunk.sample_weight * squares).sum()))
+def _squares(target: Target, chunk: FramedChunk, part: slice, scratch: Scratch) -> Floats:
+    """Squared distances (b, t, m) of rows to the target's centres, right to two digits at least; in the scratch."""
+    blocks = chunk.blocks(part)
+    count, _, size = blocks.shape
+    found = scratch.array("products", (count, target.n_clusters, size), np.float32)
+    error, least = (scratch.array(name, (count, size), np.float32) for name in ("limit", "least"))
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        np.matmul(target.whole, blocks, out=found)
+        target.twice_error(blocks[:, -1], error, DIGITS_WANTED)
+        np.minimum.reduce(found, axis=1, out=least)
+        close = np.flatnonzero(~(least > error).ravel()[: part.stop - part.start])
+    squares: Floats = found if not chunk.minute else found.astype(np.float64)
+    if close.size:
+        exact = cdist(chunk.exact(close + part.start), target.centers, "sqeuclidean")
+        squares[close // size, :, close % size] = exact
+    return squares

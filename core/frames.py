@@ -2,7 +2,7 @@
 
 __all__ = ["FramedChunk", "FramedRows", "Places", "chunk_slices", "frame"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from core.assignment import augmented, block_slices, less
+from core.assignment import BATCH_VALUES, blocks_of, less, rows_of_block
 from core.errors import InvalidRows
+from core.grid import Grid
 from core.linalg import power_of_two
+from core.rows import map_in_order
+from core.scratch import Scratches
 from core.sparse_rows import Rows, dense
 from core.types import Floats, Ints, MapLike
 
@@ -22,11 +25,9 @@ Places: TypeAlias = Ints | slice
 # Threads hand the interpreter to one another at each of NumPy's calls: a pair of chunks has this many values at most.
 CHUNK_VALUES, CHUNK_ROWS_MAX, CHUNKS, WORTH_CUTTING = 2**22, 2**17, 8, 2**19
 
-# Rows of a scale between these, and less far from the origin than so many spreads, are summed as they came.
-PLAIN_SCALE, NEAR_ORIGIN = 2.0**200, 4.0
-
-# Rows that the offset and the usual size of a feature are estimated from.
-SAMPLE = 1024
+# Rows that the offset and the usual size of a feature are estimated from; most values are larger than this quantile.
+SAMPLE, SMALL = 1024, 0.05
+MINUTE = 2.0**-50
 
 
 def frame(X: Rows) -> tuple[Floats, float]:
@@ -47,13 +48,29 @@ def _scale(offset: Floats, low: Floats, high: Floats) -> float:
     return power_of_two(spread)
 
 
+def _grid(X: Rows, sample_weight: Floats, offset: Floats, scale: float, largest: float) -> tuple[Grid, bool]:
+    """The grid for sums of w z and w, of rows whose values |z| are at most `largest`; whether most are minute."""
+    if sparse.issparse(X):
+        sizes = np.abs(X.data[:: 1 + X.data.size // SAMPLE]) / scale
+    else:
+        sizes = np.abs(X[:: 1 + X.size // SAMPLE] - offset) / scale
+    sizes = sizes[sizes > 0]
+    usual = float(np.quantile(sizes, SMALL)) if sizes.size else largest
+    heaviest = float(sample_weight.max())
+    usual_weight = float(np.quantile(sample_weight[:: 1 + X.shape[0] // SAMPLE], SMALL))
+    # Rounding on the way into the units of the fit may make a value larger by a bit.
+    grid = Grid.of(heaviest * max(2 * largest, 1.0), usual_weight * min(usual, 1.0), X.shape[0])
+    return grid, usual < MINUTE
+
+
 def _extremes(X: Rows) -> tuple[Floats, Floats, Floats]:
     """Offset, least and largest value of each feature, (d,) each."""
     if sparse.issparse(X):
         low, high = (np.asarray(side.toarray(), dtype=np.float64).ravel() for side in (X.min(axis=0), X.max(axis=0)))
         return np.zeros(X.shape[1]), low, high
-    some = np.sort(X[:: 1 + X.shape[0] // SAMPLE], axis=0)
-    offset: Floats = some[some.shape[0] // 2].astype(np.float64)
+    some = np.ascontiguousarray(X[:: 1 + X.shape[0] // SAMPLE].T)
+    middle = some.shape[1] // 2
+    offset: Floats = np.partition(some, middle, axis=1)[:, middle].astype(np.float64)
     low, high = (_reduced(X, side).astype(np.float64) for side in (np.minimum, np.maximum))
     return offset, low, high
 
@@ -72,7 +89,9 @@ def _reduced(X: Floats, reduction: "np.ufunc") -> Floats:
 class FramedChunk:
     """Consecutive rows and their weights (m,), the first one's index, and the frame that they are seen in.
 
-    `kept` holds the rows as `augmented`, or None where they are made when needed: sparse rows would no longer be small.
+    `grid` cuts w z and w for their sums; `minute` says that most squares of z may be too small for float32; `block` is
+    the number of rows in each of the blocks that products with centres are made of; `kept` are these, as `blocks_of`,
+    or None where they are made when needed: sparse rows would be large.
     """
 
     X: Rows
@@ -80,6 +99,10 @@ class FramedChunk:
     start: int
     offset: Floats
     scale: float
+    grid: Grid
+    minute: bool
+    block: int
+    scratches: Scratches
     kept: NDArray[np.float32] | None = None
 
     @property
@@ -92,29 +115,30 @@ class FramedChunk:
         """Whether every weight is 1: the one array of them that takes no memory holds that alone."""
         return self.sample_weight.strides == (0,) and self.sample_weight[0] == 1
 
-    @property
-    def summable(self) -> Floats | None:
-        """The rows as they came, where sums of them lose no more than a few bits to the offset: else None."""
-        if not isinstance(self.X, np.ndarray) or self.X.dtype != np.float64:
-            return None
-        ordinary = 1 / PLAIN_SCALE < self.scale < PLAIN_SCALE
-        return self.X if ordinary and float(np.abs(self.offset).max()) <= NEAR_ORIGIN * self.scale else None
-
     def exact(self, places: Places) -> Floats:
         """Rows (m, d) in the units of the fit, in float64."""
-        Z = less(dense(self.X[places]), self.offset)
+        if isinstance(places, slice) or not isinstance(self.X, np.ndarray):
+            rows = dense(self.X[places])
+        else:
+            rows = self.X.take(places, axis=0)  # several times faster than to index them
+        Z = less(rows, self.offset)
         Z *= 1 / self.scale
         return Z
 
-    def augmented(self, places: Places) -> NDArray[np.float32]:
-        """Rows as [z, 1, ‖z‖²], shape (m, d + 2)."""
+    def blocks(self, places: Places) -> NDArray[np.float32]:
+        """Rows as blocks (b, d + 2, m): whole ones for a slice of `batches`, as many as it takes for indices."""
+        if not isinstance(places, slice):
+            return blocks_of(self.exact(places), min(places.shape[0], self.block))
         if self.kept is None:
-            return augmented(self.exact(places))
-        return self.kept[places] if isinstance(places, slice) else self.kept.take(places, axis=0)
+            return blocks_of(self.exact(places), self.block)
+        return self.kept[places.start // self.block : -(-places.stop // self.block)]
 
-    def blocks(self, n_clusters: int) -> list[slice]:
-        """Slices of rows few enough to stay in the cache with their products."""
-        return block_slices(self.n_samples, self.X.shape[1], n_clusters)
+    def batches(self, n_clusters: int) -> list[slice]:
+        """Slices of rows, each of whole blocks and few enough to stay in the cache with their products."""
+        # Of sparse rows, all is made afresh each time.
+        values = BATCH_VALUES // 16 if sparse.issparse(self.X) else BATCH_VALUES
+        size = max(values // ((self.X.shape[1] + n_clusters + 2) * self.block), 1) * self.block
+        return [slice(start, min(start + size, self.n_samples)) for start in range(0, self.n_samples, size)]
 
 
 @dataclass(frozen=True)
@@ -129,16 +153,16 @@ class _Survey:
 
 def _survey(keep: bool, chunk: FramedChunk) -> _Survey:
     n_samples, d = chunk.X.shape
-    kept = np.empty((n_samples, d + 2), dtype=np.float32) if keep else None
+    kept = np.empty((-(-n_samples // chunk.block), d + 2, chunk.block), dtype=np.float32) if keep else None
     total, square, weighted_square = np.zeros(d), 0.0, 0.0
-    for part in chunk.blocks(1):
+    for part in chunk.batches(d):
         Z = chunk.exact(part)
         norms = np.einsum("ij,ij->i", Z, Z)
         total += np.ones(Z.shape[0]) @ Z
         square += float(norms.sum())
         weighted_square += float((norms * chunk.sample_weight[part]).sum())
         if kept is not None:
-            kept[part, :d], kept[part, d], kept[part, d + 1] = Z, 1, norms
+            kept[part.start // chunk.block : -(-part.stop // chunk.block)] = blocks_of(Z, chunk.block)
     return _Survey(kept, total, square, weighted_square)
 
 
@@ -175,16 +199,16 @@ class FramedRows:
         # Weights that are all the same need no array of their own.
         same = lightest == heaviest
         weight = np.broadcast_to(np.float64(heaviest / unit), (n_samples,)) if same else sample_weight / unit
+        slices, scratches = chunk_slices(n_samples, d + n_clusters), Scratches()
+        block = rows_of_block(slices[0].stop, d, n_clusters)
+        grid, minute = _grid(X, weight, offset, scale, float(np.maximum(high - offset, offset - low).max()) / scale)
         chunks = [
-            FramedChunk(X[part], weight[part], part.start, offset, scale)
-            for part in chunk_slices(n_samples, d + n_clusters)
+            FramedChunk(X[part], weight[part], part.start, offset, scale, grid, minute, block, scratches)
+            for part in slices
         ]
         survey = partial(_survey, not sparse.issparse(X))
-        parts = list(chunk_map(survey, chunks))
-        chunks = [
-            FramedChunk(chunk.X, chunk.sample_weight, chunk.start, offset, scale, part.kept)
-            for chunk, part in zip(chunks, parts, strict=True)
-        ]
+        parts = map_in_order(survey, chunks, chunk_map)
+        chunks = [replace(chunk, kept=part.kept) for chunk, part in zip(chunks, parts, strict=True)]
         # About the median, which is within a standard deviation of the mean: the difference keeps its digits.
         mean = np.sum([part.total for part in parts], axis=0) / n_samples
         variance = max((sum(part.square for part in parts) / n_samples - float(mean @ mean)) / d, 0.0)

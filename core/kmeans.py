@@ -106,9 +106,9 @@ def squares_of(centers: Floats, item: tuple[FramedChunk, Memory]) -> Floats:
     """Squared distances (m,) of a chunk's rows to their own centres, from differences."""
     chunk, memory = item
     squares = np.empty(chunk.n_samples)
-    for part in chunk.blocks(centers.shape[0]):
+    for part in chunk.batches(centers.shape[1]):
         Z = chunk.exact(part)
-        Z -= centers[memory.labels[part]]
+        Z -= centers.take(memory.labels[part], axis=0)
         np.einsum("ij,ij->i", Z, Z, out=squares[part])
     return squares
 
@@ -125,7 +125,7 @@ class Farthest:
     squares: Floats
     Z: Floats
     sample_weight: Floats
-    labels: NDArray[np.int32]
+    labels: NDArray[np.unsignedinteger]
 
     def first(self, count: int) -> "Farthest":
         """The `count` farthest; a stable sort keeps the order of the rows between equals."""
@@ -247,11 +247,14 @@ class Lloyd:
         )
         target = Target.of(centers)
         for chunk in self.rows.chunks:
-            for part in chunk.blocks(centers.shape[0]):
-                _, unsure = nearest_one(target, chunk.augmented(part), blur)
-                if unsure.size:
-                    unsure += part.start
-                    labels[unsure + chunk.start] = given.predict(chunk.X[unsure])
+            with chunk.scratches.borrowed() as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                for part in chunk.batches(centers.shape[0]):
+                    blocks = chunk.blocks(part)
+                    found = scratch.array("labels", (len(blocks), chunk.block), target.index_type)
+                    unsure = nearest_one(target, blocks, scratch, found, blur)
+                    unsure = unsure[unsure < part.stop - part.start] + part.start
+                    if unsure.size:
+                        labels[unsure + chunk.start] = given.predict(chunk.X[unsure])
         return labels
 
     def _inertia(self, centers: Floats, assignment: Assignment) -> float:

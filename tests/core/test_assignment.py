@@ -9,13 +9,41 @@ from scipy.spatial.distance import cdist
 from core.assignment import (
     Target,
     assign,
-    augmented,
+    blocks_of,
     by_differences,
     nearest_labels_of,
     nearest_one,
     nearest_two,
+    rows_of_block,
     two_least,
 )
+from core.scratch import Scratch
+
+
+def by_one(centers, Z, size=16, blur=0.0):
+    """Labels of the rows, and the places that products leave open, rows being cut into blocks of this size."""
+    target, blocks = Target.of(centers), blocks_of(Z, size)
+    labels = np.empty((len(blocks), size), dtype=target.index_type)
+    with np.errstate(all="ignore"):
+        undecided = nearest_one(target, blocks, Scratch(), labels, blur)
+    return labels.ravel()[: len(Z)], undecided[undecided < len(Z)]
+
+
+@pytest.mark.parametrize(("n", "d", "size"), [(20, 3, 16), (64, 5, 16), (5, 2, 16), (300, 1, 32)])
+def test_blocks_hold_every_row_as_a_column(n, d, size, rng):
+    Z = rng.normal(size=(n, d))
+    columns = blocks_of(Z, size).swapaxes(1, 2).reshape(-1, d + 2)
+    np.testing.assert_allclose(columns[:n], np.column_stack([Z, np.ones(n), (Z**2).sum(axis=1)]), rtol=1e-6)
+    assert len(columns) < n + size
+    assert not columns[n:, [*range(d), d + 1]].any()
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(10, 2, 3), (10**6, 8, 8), (10**5, 50, 100), (10**5, 2, 2000)])
+def test_a_block_is_a_product_that_needs_no_copies(n, d, k):
+    size = rows_of_block(n, d, k)
+    assert size % 16 == 0
+    assert size < n + 16
+    assert size * k * (d + 1) <= 10**6 or size == 256
 
 
 @pytest.mark.parametrize("k", [2, 3, 4, 5, 6, 7, 9, 12, 31, 100])
@@ -33,8 +61,8 @@ def test_what_a_product_is_sure_of_is_true(seed, d, k, spread):
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=d) + spread * rng.normal(size=(k, d))
     Z = rng.normal(size=(20, d)) * rng.choice([1e-3, 1.0, 30.0], size=(20, 1))
-    nearest = nearest_two(Target.of(centers), augmented(Z))
-    for row, label, surely in zip(Z, nearest.labels, nearest.surely, strict=True):
+    nearest = nearest_two(Target.of(centers), blocks_of(Z, 32), Scratch())
+    for row, label, surely in zip(Z, nearest.labels, nearest.surely, strict=False):
         if surely > 0:
             squares = [
                 sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(row.tolist(), center.tolist(), strict=True))
@@ -56,7 +84,7 @@ def test_what_the_least_product_does_not_leave_open_is_true(seed, d, k, spread, 
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=d) + spread * rng.normal(size=(k, d))
     Z = rng.normal(size=(20, d)) * rng.choice([1e-3, 1.0, 30.0], size=(20, 1))
-    labels, undecided = nearest_one(Target.of(centers), augmented(Z), blur)
+    labels, undecided = by_one(centers, Z, blur=blur)
     for row in np.setdiff1d(np.arange(20), undecided):
         squares = [
             sum((Fraction(a) - Fraction(b)) ** 2 for a, b in zip(Z[row].tolist(), center.tolist(), strict=True))
@@ -71,15 +99,27 @@ def test_what_the_least_product_does_not_leave_open_is_true(seed, d, k, spread, 
 def test_rows_that_are_no_floats_are_left_open():
     X = np.array([[1.0, 0.0], [1e30, 1e30], [2.0, 2.0]])
     with np.errstate(over="ignore"):
-        labels, undecided = nearest_one(Target.of(X[[0, 2]]), augmented(X))
+        labels, undecided = by_one(X[[0, 2]], X)
     assert undecided.tolist() == [1]
     assert labels[[0, 2]].tolist() == [0, 1]
 
 
 def test_products_decide_most_rows(rng):
     X = rng.normal(size=(20_000, 16))
-    assert nearest_one(Target.of(X[:16]), augmented(X))[1].size < 20
-    assert (nearest_two(Target.of(X[:16]), augmented(X)).surely > 0).mean() > 0.999
+    assert by_one(X[:16], X, 2_000)[1].size < 20
+    assert (nearest_two(Target.of(X[:16]), blocks_of(X, 2_000), Scratch()).surely > 0).mean() > 0.999
+
+
+@pytest.mark.parametrize("k", [255, 256, 257, 300, 70_000])
+def test_rows_near_to_any_number_of_centres_are_left_open(k):
+    """Also to 256 or 65 536 and one: so many are as one in a count of one byte, or two."""
+    Z = np.array([[1.0, 0.0], [9.0, 9.0], [0.0, 2.0]])
+    centers = np.ones((k, 2))
+    assert by_one(centers, Z)[1].tolist() == [0, 1, 2]
+    centers[7] = Z[1]
+    labels, undecided = by_one(centers, Z)
+    assert undecided.tolist() == [0, 2]
+    assert labels[1] == 7
 
 
 @pytest.mark.parametrize(

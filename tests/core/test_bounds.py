@@ -46,7 +46,8 @@ SHAPES = [
 
 @pytest.mark.parametrize(("n", "d", "k", "weights"), SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_bounds_change_the_work_and_no_bit(kind, n, d, k, weights, rng):
+def test_bounds_change_the_work_and_no_bit(kind, n, d, k, weights, rng, monkeypatch):
+    monkeypatch.setattr("core.bounds.BOUNDS_PAY", 0)
     if kind == "repeated" and k > 100:
         n, k = 200, 7
     X = make(kind, n, d, rng)
@@ -69,7 +70,8 @@ def test_bounds_change_the_work_and_no_bit(kind, n, d, k, weights, rng):
         centers = step.parameters
 
 
-def test_most_rows_are_not_looked_at_again(blobs):
+def test_most_rows_are_not_looked_at_again(blobs, monkeypatch):
+    monkeypatch.setattr("core.bounds.BOUNDS_PAY", 0)
     X, _ = blobs(n=3_000, d=4, k=6, distance=5.0)
     lloyd = Lloyd(X, np.ones(3_000), 6, lambda _: X[:6])
     centers = lloyd.start(np.random.default_rng(0))
@@ -81,7 +83,8 @@ def test_most_rows_are_not_looked_at_again(blobs):
     assert min(looked) < 300
 
 
-def test_a_row_far_from_the_start_does_not_blur_the_clocks(blobs):
+def test_a_row_far_from_the_start_does_not_blur_the_clocks(blobs, monkeypatch):
+    monkeypatch.setattr("core.bounds.BOUNDS_PAY", 0)
     X, _ = blobs(n=600, d=3, k=4)
     init = X[:4] + np.array([[1e9], [0], [0], [0]])
     lloyd = Lloyd(X, np.ones(600), 4, lambda _: init)
@@ -115,8 +118,13 @@ def test_frames_of_chunks_make_the_same_rows(rng, monkeypatch):
     np.testing.assert_array_equal(np.concatenate([chunk.exact(slice(None)) for chunk in rows.chunks]), Z)
     assert rows.variance == pytest.approx(Z.var(axis=0).mean(), rel=1e-12)
     assert rows.square == pytest.approx((Z**2).sum(), rel=1e-13)
-    kept = np.concatenate([chunk.augmented(slice(None)) for chunk in rows.chunks])
-    np.testing.assert_allclose(kept, np.column_stack([Z, np.ones(len(Z)), (Z**2).sum(axis=1)]), rtol=1e-6, atol=1e-7)
+    for chunk in rows.chunks:
+        blocks = np.concatenate([chunk.blocks(part) for part in chunk.batches(60)])
+        columns = blocks.swapaxes(1, 2).reshape(-1, 5)[: chunk.n_samples]
+        Z = chunk.exact(slice(None))
+        np.testing.assert_allclose(
+            columns, np.column_stack([Z, np.ones(len(Z)), (Z**2).sum(axis=1)]), rtol=1e-6, atol=1e-7
+        )
 
 
 def shuffled(function, items):
