@@ -141,7 +141,7 @@ class _Products:
             direct = vague | ~(known.scatter_lost <= self.loss_max / 2 / SCATTER_SHARE)
             if self.runs[0].layout.direct:
                 direct[:] = True
-            everywhere = np.zeros_like(vague)
+            everywhere = np.zeros(len(vague), bool)
             while True:
                 chosen = None
                 if np.count_nonzero(direct):
@@ -183,12 +183,14 @@ class _Products:
         return Direct.of(densities, error, np.flatnonzero(direct), np.flatnonzero(vague), everywhere)
 
     def _sums(self, H: Floats, direct: Direct | None) -> Sums:
-        layout = self.runs[0].layout
-        padded = np.zeros((len(H), layout.width), self.runs[0].X.dtype)
-        padded[:, : layout.n_terms] = H
+        layout, dtype = self.runs[0].layout, self.runs[0].X.dtype
+        if layout.width > layout.n_terms or dtype != H.dtype:
+            padded = np.zeros((len(H), layout.width), dtype)
+            padded[:, : layout.n_terms] = H
+            H = padded
         if len(self.runs) == 1:
-            return self.runs[0].sums(padded, direct)
-        parts = map_in_order(partial(Run.sums, H=padded, direct=direct), self.runs, self.chunk_map)
+            return self.runs[0].sums(H, direct)
+        parts = map_in_order(partial(Run.sums, H=H, direct=direct), self.runs, self.chunk_map)
         return reduce(partial(add, self.structure), parts)
 
     def _together(self, sums: Sums, direct: NDArray[np.bool_]) -> tuple[Statistics, NDArray[np.bool_]]:

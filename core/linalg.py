@@ -53,7 +53,7 @@ def precision_cholesky(covariances: Floats, noise: Floats) -> Floats:
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     bounds = np.maximum(np.maximum(covariances.shape[1] * EPS * variances, noise), TINY)
     low = pivots <= bounds
-    if stops.any() or low.any():
+    if np.count_nonzero(stops) or np.count_nonzero(low):
         component = int(np.argmax((stops > 0) | low.any(axis=1)))
         feature = int(stops[component]) - 1 if stops[component] else int(np.argmax(low[component]))
         pivot = min(lowers[component, feature, feature], 0.0) if stops[component] else pivots[component, feature]

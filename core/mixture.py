@@ -252,7 +252,7 @@ def m_step(structure: type[Covariance], statistics: Statistics, reg_covar: float
     weights = counts / counts.sum()
     empty = counts <= TINY
     means = statistics.means
-    if empty.any():
+    if np.count_nonzero(empty):
         means = np.where(empty[:, None], weights @ means, means)
     covariance = structure.estimate(counts, statistics.scatter, means, reg_covar)
     return Mixture(weights, means, covariance)

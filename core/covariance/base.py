@@ -153,8 +153,10 @@ class Covariance(ABC):
         covariances = cls.average(counts, scatter, reg_covar)
         if not np.isfinite(covariances).all():
             raise Diverged("the square of a residual is above the largest float, 1.8e308: scale the data")
-        with np.errstate(over="ignore"):
-            noise = None if reg_covar > 0 else cls.average(counts, cls.spread(counts, ROUND_OFF * means), 0.0)
+        noise = None
+        if not reg_covar > 0:
+            with np.errstate(over="ignore"):
+                noise = cls.average(counts, cls.spread(counts, ROUND_OFF * means), 0.0)
         return cls(covariances, cls.factor(covariances, noise), *means.shape)
 
     @classmethod
@@ -206,4 +208,5 @@ def _refused_as(name: str, value: Floats) -> Iterator[None]:
 
 def divisors(counts: Floats) -> Floats:
     """Counts (k,) to divide by; 1 for a component without rows."""
-    return np.where(counts > TINY, counts, 1.0)
+    positive = counts > TINY
+    return counts if np.count_nonzero(positive) == positive.size else np.where(positive, counts, 1.0)

@@ -69,8 +69,8 @@ class Full(Matrices):
     @classmethod
     def average(cls, counts: Floats, scatter: Floats, reg_covar: float) -> Floats:
         covariances = scatter / divisors(counts)[:, None, None]
-        diagonal = np.arange(covariances.shape[1])
-        covariances[:, diagonal, diagonal] += reg_covar
+        diagonals = np.einsum("kii->ki", covariances)  # a view
+        diagonals += reg_covar
         return covariances
 
     @staticmethod

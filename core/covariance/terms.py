@@ -118,7 +118,7 @@ class Terms(ABC):
     ) -> Coefficients:
         """From the parts of H, the precisions' diagonals (k, d), and second moments (k, d) of each one's own rows."""
         H = np.concatenate([offsets[:, None], linear, quadratic], axis=1)
-        scatter_lost = np.einsum("ki,ki->k", np.broadcast_to(precise, squares.shape), squares)
+        scatter_lost = (precise * squares).sum(axis=1)
         # By |aᵢⱼ| ≤ √(aᵢᵢ aⱼⱼ), twice.
         lost = 1.5 * self.n_features * scatter_lost
         if not lost.max() <= LITTLE:
@@ -148,6 +148,8 @@ class FullTerms(Terms):
         # Where zᵢ zⱼ is among the terms, shape (d, d).
         self._places = np.empty((d, d), dtype=np.intp)
         self._places[self._rows, self._columns] = self._places[self._columns, self._rows] = 1 + d + places
+        # The unit matrix, in the frame.
+        self._unit = frame.whitener.T @ frame.whitener
 
     @staticmethod
     def count(n_features: int) -> int:
@@ -201,8 +203,8 @@ class FullTerms(Terms):
         nu = shares[:, 1 : 1 + d]
         squares = shares[:, self._places]
         S = squares - nu[:, :, None] * nu[:, None, :]
-        W, V = self.frame.whitener, self.frame.colour
-        precise = _inverse_diagonals(S + floor * (W.T @ W) if floor > 0 else S)
+        V = self.frame.colour
+        precise = _inverse_diagonals(S + floor * self._unit if floor > 0 else S)
         lost = (np.abs(precise) * np.diagonal(squares, axis1=1, axis2=2)).sum(axis=1)
         scatter = V.T @ (counts[:, None, None] * S) @ V
         scatter = 0.5 * (scatter + scatter.swapaxes(1, 2))
