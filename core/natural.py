@@ -269,7 +269,7 @@ def _exp(L: Floats) -> None:
     """The exponential in place, 0 below the floor: results that underflow take a processor seven times as long."""
     floor = FLOOR[L.dtype]
     if L.min() < floor:
-        np.clip(L, floor, np.inf, out=L)
+        L.clip(floor, np.inf, out=L)
         np.exp(L, out=L)
         L -= np.exp(L.dtype.type(floor))
     else:

@@ -25,7 +25,7 @@ from core.types import Floats, Ints
 # responsibility up to its exponential is nothing.
 REACH, NOTHING = 50.0, 2e-22
 # How many units of round-off products lose: 14 were seen. A row whose largest log-density is t, and which matters to a
-# component, is √2 (50 − t) of its deviations away: it loses at most 2 (1 + 2 (50 − t)) times as much as a typical one.
+# component, is √(2 (50 − t)) of its deviations away: it loses at most 2 (1 + 2 (50 − t)) times what a typical one does.
 UNITS, LOSS, LOSS_BELOW = 16.0, 202.0, 4.0
 # Where the largest log-density of a row falls by more than this when it is computed again, it may have hidden others.
 FALL = 1.0
