@@ -27,8 +27,8 @@ LOSS_MAX = {np.dtype(np.float64): 2.0**20, np.dtype(np.float32): 2.0**11}
 # A scatter may lose this much less than a log-density: what it loses is measured in its thinnest direction, and moves
 # the next step's densities by so much of themselves.
 SCATTER_SHARE = 4.0
-# From so many terms on sums are taken from residuals, of the rows of which a component has more than nothing: fewer
-# operations for components that lie apart, and twice as many for others. In 32 bits products of terms lose too much.
+# From so many terms on sums are of residuals, of the rows of which a component has more than nothing, if these are few:
+# fewer operations. In 32 bits products of terms lose too much where components lie apart.
 DIRECT_TERMS = {np.dtype(np.float64): 1000, np.dtype(np.float32): 100}
 # A component that has no more than this share of the rows may owe as much to those that it has next to nothing of.
 FAINT = 1e-9
@@ -139,12 +139,10 @@ class _Products:
             known = self.terms.coefficients(shifted.offsets, shifted.means, shifted.covariance, self.second)
             vague = ~(known.lost <= self.loss_max / 2)
             direct = vague | ~(known.scatter_lost <= self.loss_max / 2 / SCATTER_SHARE)
-            if self.runs[0].layout.direct:
-                direct[:] = True
             everywhere = np.zeros(len(vague), bool)
             while True:
                 chosen = None
-                if np.count_nonzero(direct):
+                if np.count_nonzero(direct) or self.runs[0].layout.direct:
                     if self.terms.shared:
                         return None
                     chosen = self._direct(shifted, known.lost, direct, vague, everywhere)
@@ -157,7 +155,7 @@ class _Products:
                     if not (np.isfinite(statistics.means).all() and np.isfinite(statistics.scatter).all()):
                         return None
                     faint = statistics.counts <= FAINT * statistics.total
-                    faint &= direct & ~everywhere & (densities.offsets > -inf)
+                    faint &= (direct | self.runs[0].layout.direct) & ~everywhere & (densities.offsets > -inf)
                     everywhere |= faint
                     lost |= faint
                 if not np.count_nonzero(lost):
@@ -195,14 +193,17 @@ class _Products:
 
     def _together(self, sums: Sums, direct: NDArray[np.bool_]) -> tuple[Statistics, NDArray[np.bool_]]:
         """Statistics of all components, but for the log-likelihood, and of which of the others too much is lost."""
-        if sums.direct is not None and direct.all():
-            return sums.direct, np.zeros_like(direct)
+        lost = np.zeros(len(direct), bool)
+        if sums.direct is not None and not sums.terms.any():
+            return sums.direct, lost
         found = self.terms.moments(sums.terms, self.second, self.floor)
         counts, means, scatter = sums.terms[:, 0], found.means, found.scatter
         lost = ~(found.lost <= self.loss_max / SCATTER_SHARE) & ~direct
         if sums.direct is not None:
             counts, means, scatter = counts.copy(), means.copy(), scatter.copy()
-            counts[direct], means[direct], scatter[direct] = sums.direct.counts, sums.direct.means, sums.direct.scatter
+            counts[direct], means[direct], scatter[direct] = 0.0, sums.direct.means[direct], 0.0
+            summed = Statistics(0.0, float(counts.sum()), counts, means, scatter)
+            return combine(self.structure, summed, sums.direct), lost
         return Statistics(0.0, float(counts.sum()), counts, means, scatter), lost
 
 

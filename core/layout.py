@@ -12,7 +12,7 @@ BLOCK_ROWS_MIN, BLOCK_ROWS_MAX, LARGE_BLOCK = 64, 2048, 256
 # Terms in work at a time (4 MiB of doubles), and at most kept for a whole fit (32 MiB).
 BATCH_VALUES, KEPT_VALUES = 2**19, 2**22
 BATCH_ROWS_MAX = 2**14
-# Log-densities in work at a time where sums are from residuals (4 MiB of doubles), and how many runs there should be.
+# Log-densities in work at a time where sums may be of residuals (4 MiB of doubles), and how many runs there should be.
 DIRECT_VALUES, DIRECT_RUNS = 2**19, 8
 RUNS_MAX = 16
 # Elementary operations of a step below which a second thread costs more than it brings.
@@ -33,7 +33,7 @@ class Layout:
     parts: int  # that the terms of R·Tᵀ are computed in
     runs: tuple[tuple[int, int], ...]  # first and last block
     keeps: bool  # the terms of all rows for the whole fit
-    direct: bool  # sums over rows from residuals: of the terms, only densities are made
+    direct: bool  # sums over rows are of residuals where these are few: of the terms, only densities are made
 
     @property
     def width(self) -> int:
@@ -42,12 +42,12 @@ class Layout:
 
 
 def layout_of(n_samples: int, n_components: int, n_terms: int, direct: bool = False) -> Layout:
-    """The layout for a shape; with `direct`, sums over rows are not of terms."""
+    """The layout for a shape; with `direct`, sums over rows may be of residuals."""
     block, parts = LARGE_BLOCK, 1
     small = SMALL_PRODUCT // (n_components * n_terms)
     if small >= BLOCK_ROWS_MIN:
         block = min(small, BLOCK_ROWS_MAX) // TILE * TILE
-        parts = 1 if direct else min(ceil(n_components * n_terms / SMALL_RESULT), n_terms)
+        parts = min(ceil(n_components * n_terms / SMALL_RESULT), n_terms)
     width = parts * ceil(n_terms / parts)
     blocks = ceil(n_samples / block)
     if blocks > RUNS_MAX:

@@ -17,12 +17,14 @@ from core.covariance import Covariance
 from core.covariance.terms import Terms
 from core.layout import KEPT_VALUES, TILE, Layout
 from core.mixture import Statistics, combine
-from core.near import Direct
+from core.near import NOTHING, Direct
 from core.types import Floats, Ints
 
 # A row at this many standard deviations of all rows, in the mean of its features, is computed by itself.
 FAR_DEVIATIONS = 10.0
 
+# The share of all pairs of a component and a row up to which the pairs that matter are summed by themselves.
+FEW_PAIRS = 1 / 8
 # Where the logarithm of the sum of a row's densities lies between these, it needs no log-sum-exp: what vanishes beside
 # it is nothing.
 PLAIN_SUMS = {np.dtype(np.float64): (-575.0, 690.0), np.dtype(np.float32): (-64.0, 83.0)}
@@ -55,7 +57,7 @@ class Workspace:
             np.empty((piece, wrapped, block), X.dtype),
             np.empty((batch, block), X.dtype),
             np.empty((batch, block), X.dtype),
-            np.empty((batch, layout.parts, k, layout.width // layout.parts), X.dtype),
+            np.empty((piece, layout.parts, k, layout.width // layout.parts), X.dtype),
         )
 
 
@@ -68,7 +70,10 @@ class Workspaces(list[Workspace]):
 
 @dataclass(frozen=True)
 class Sums:
-    """Of any rows: Σ w log Σₖ exp(hₖ·t), Σ w rₖ t (k, p), and statistics of the components computed directly."""
+    """Of any rows: Σ w log Σₖ exp(hₖ·t), Σ w rₖ t (k, p) of those whose terms are summed, and statistics of the others.
+
+    Of components that are computed directly these are of all rows.
+    """
 
     log_likelihood: float
     terms: Floats
@@ -77,7 +82,7 @@ class Sums:
 
 def add(structure: type[Covariance], a: Sums, b: Sums) -> Sums:
     """Sums of two sets of rows together."""
-    direct = None if a.direct is None or b.direct is None else combine(structure, a.direct, b.direct)
+    direct = combine(structure, a.direct, b.direct) if a.direct and b.direct else a.direct or b.direct
     return Sums(a.log_likelihood + b.log_likelihood, a.terms + b.terms, direct)
 
 
@@ -187,12 +192,18 @@ class Run:
                     np.divide(batch.weight, sums, out=sums)
                 log_likelihood += float(logs.sum(dtype=np.float64))
                 L *= sums[:, None]
-                if not layout.direct:
-                    products = space.products[:size]
-                    np.matmul(L[:, None], T.reshape(size, parts, -1, layout.block).swapaxes(2, 3), out=products)
-                    total += products.sum(axis=0, dtype=np.float64)
-                if direct is not None:
-                    part = direct.statistics(L, self.X[batch.rows])
+                # Few pairs of a component and a row of which it has anything cost less by residuals.
+                few = layout.direct and bool(np.count_nonzero(L > NOTHING) <= FEW_PAIRS * L.size)
+                if not few:
+                    for first, last in self._pieces(batch):
+                        if size > layout.piece:
+                            T = self._terms(batch, first, last, space)
+                        products = space.products[: last - first]
+                        by_parts = T.reshape(last - first, parts, -1, layout.block).swapaxes(2, 3)
+                        np.matmul(L[first:last, None], by_parts, out=products)
+                        total += products.sum(axis=0, dtype=np.float64)
+                if direct is not None and (few or direct.components.size):
+                    part = direct.statistics(L, self.X[batch.rows], few)
                     statistics = part if statistics is None else combine(direct.structure, statistics, part)
         terms = total.swapaxes(0, 1).reshape(k, -1)[:, : layout.n_terms]
         return Sums(log_likelihood, terms, statistics)

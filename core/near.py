@@ -5,7 +5,7 @@ computed again where it is not far below another one's, and statistics are summe
 more than nothing (`docs/numerics.md` has the bounds).
 """
 
-__all__ = ["Direct"]
+__all__ = ["NOTHING", "Direct"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Direct:
 
     Of the `densities`, the largest of which are about 0, those of the components `vague` (v,) for rows within their
     `reach` (v,), and the further the lower all densities of a row are, by `slope` (v,); and the statistics of
-    `components` (c,), of rows of which they have more than `least` (c,). Both are indices in order.
+    `components` (c,) at least, of rows of which a component has more than `least` (k,). Both are indices in order.
     """
 
     densities: LogDensities
@@ -62,7 +62,7 @@ class Direct:
         # Both densities that are compared may be wrong.
         reach = np.where(everywhere, np.inf, REACH + 2 * UNITS * LOSS * error)
         slope = np.where(everywhere, 0.0, 2 * UNITS * LOSS_BELOW * error)
-        return cls(densities, components, least[components], vague, reach[vague], slope[vague])
+        return cls(densities, components, least, vague, reach[vague], slope[vague])
 
     @property
     def structure(self) -> type[Covariance]:
@@ -92,14 +92,21 @@ class Direct:
             squares = np.einsum("ij,ij->i", residuals, residuals)
             L[pairs.blocks, components, pairs.places] = offsets[components] - 0.5 * squares
 
-    def statistics(self, R: Floats, X: Floats) -> Statistics:
-        """Statistics of the components under responsibilities R (blocks, k, block) for rows X (m, d)."""
-        chosen = R if len(self.components) == R.shape[1] else R[:, self.components]
+    def statistics(self, R: Floats, X: Floats, of_all: bool) -> Statistics:
+        """Statistics under responsibilities R (blocks, k, block) for rows X (m, d): of its components, or `of_all`.
+
+        The others have a count of 0.
+        """
+        least = self.least
+        if not of_all:
+            least = np.full_like(least, np.inf)
+            least[self.components] = self.least[self.components]
+        # About the mean that each component had: its rows are near to it, and lose nothing.
+        means = self.densities.means
         parts = []
-        for pairs in _pairs(chosen > self.least[:, None].astype(R.dtype), len(X)):
-            resp = chosen[pairs.blocks, pairs.components, pairs.places].astype(np.float64)
-            # About the mean that each component had: its rows are near to it, and lose nothing.
-            means = self.densities.means[self.components]
+        limits = least[:, None].astype(R.dtype)
+        for pairs in _pairs(limits < R, len(X)):
+            resp = R[pairs.blocks, pairs.components, pairs.places].astype(np.float64)
             parts.append(
                 statistics_of_groups(self.structure, X[pairs.rows], resp, pairs.components, pairs.parts, means)
             )
