@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.covariance import Covariance
-from core.covariance.terms import Frame, Terms
+from core.covariance.frame import Frame
+from core.covariance.terms import Terms
 from core.densities import LogDensities
 from core.layout import layout_of
 from core.linalg import power_of_two

@@ -6,7 +6,7 @@ moments Σₙ rₙₖ t(zₙ) are all that the M-step needs (an exponential fami
 of the round-off unit: nothing here is to be believed where that factor is large (`docs/numerics.md`).
 """
 
-__all__ = ["Coefficients", "DiagTerms", "Frame", "FullTerms", "Moments", "SphericalTerms", "Terms", "TiedTerms"]
+__all__ = ["Coefficients", "DiagTerms", "FullTerms", "Moments", "SphericalTerms", "Terms", "TiedTerms"]
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,25 +14,14 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from core.covariance.base import Covariance, divisors
+from core.covariance.frame import Frame, deviations, triangles
 from core.linalg import TINY
 from core.types import Floats
 
-# Added to a correlation matrix without a Cholesky factor: what is left of its null directions in the frame.
-JITTER = 1e-10
 # What is lost to cancellation need not be known well when it is less than this, and nowhere too much.
 LITTLE = 2.0**9
-
-
-@dataclass(frozen=True)
-class Frame:
-    """z = (x − centre) W and x = centre + z V, V = W⁻¹: centre (d,), `whitener` W and `colour` V (d, d) triangles."""
-
-    centre: Floats
-    whitener: Floats
-    colour: Floats
 
 
 @dataclass(frozen=True)
@@ -157,7 +146,7 @@ class FullTerms(Terms):
 
     @staticmethod
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
-        return _triangles(covariance)
+        return triangles(covariance)
 
     @staticmethod
     def wrapped(n_features: int) -> int:
@@ -222,7 +211,7 @@ class TiedTerms(Terms):
 
     @staticmethod
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
-        return _triangles(covariance)
+        return triangles(covariance)
 
     def fill(self, T: Floats, ring: Floats) -> None:
         pass
@@ -267,8 +256,8 @@ class DiagTerms(Terms):
 
     @staticmethod
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
-        deviations = _deviations(covariance)
-        return np.diag(1 / deviations), np.diag(deviations)
+        units = deviations(covariance)
+        return np.diag(1 / units), np.diag(units)
 
     def fill(self, T: Floats, ring: Floats) -> None:
         d = self.n_features
@@ -301,9 +290,9 @@ class SphericalTerms(Terms):
 
     @staticmethod
     def whitening(covariance: Floats) -> tuple[Floats, Floats]:
-        deviations = _deviations(covariance)
-        top = deviations.max()
-        unit = float(top * np.sqrt(np.square(deviations / top).mean()))
+        units = deviations(covariance)
+        top = units.max()
+        unit = float(top * np.sqrt(np.square(units / top).mean()))
         return np.eye(len(covariance)) / unit, np.eye(len(covariance)) * unit
 
     def fill(self, T: Floats, ring: Floats) -> None:
@@ -325,24 +314,6 @@ class SphericalTerms(Terms):
         unit = float(self.frame.colour[0, 0])
         lost = d * _ratios(squares, S + floor / (unit * unit))
         return Moments(self._outside(nu), counts * S * unit * unit, np.where(counts > TINY, lost, 0.0))
-
-
-def _deviations(covariance: Floats) -> Floats:
-    """Standard deviations (d,); 1 for a feature that has none."""
-    variances = np.diagonal(covariance)
-    return np.sqrt(np.where(variances > TINY, variances, 1.0))
-
-
-def _triangles(covariance: Floats) -> tuple[Floats, Floats]:
-    """W and V of a covariance: V Vᵀ… its Cholesky factor's transpose, W the inverse; jittered where it has none."""
-    deviations = _deviations(covariance)
-    correlation = covariance / deviations[:, None] / deviations
-    np.fill_diagonal(correlation, 1.0)
-    lower, info = lapack.dpotrf(correlation, lower=1, clean=1)
-    if info > 0 or (np.diagonal(lower) ** 2 < JITTER).any():
-        lower, _ = lapack.dpotrf(correlation + JITTER * np.eye(len(correlation)) * len(correlation), lower=1, clean=1)
-    inverse, _ = lapack.dtrtri(lower, lower=1)
-    return np.ascontiguousarray(np.tril(inverse).T / deviations[:, None]), np.ascontiguousarray(lower.T * deviations)
 
 
 def _inverse_diagonals(matrices: NDArray[np.floating]) -> Floats:
