@@ -39,6 +39,44 @@ def test_results_come_in_order_and_threads_go(many_cores):
     assert gone(before)
 
 
+def test_threads_wait_for_the_next_call_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr("core.threads.usable_cores", lambda: 3)
+    monkeypatch.setattr("core.threads.PATIENCE", 0.3)
+    before = psutil.Process().num_threads()
+    met = threading.Barrier(3, timeout=10)
+
+    def where(_):
+        met.wait()
+        return threading.get_ident()
+
+    calls = [set(thread_map(where, range(3))) for _ in range(20)]
+    assert all(len(threads) == 3 for threads in calls)
+    assert len(set.union(*calls)) < 3 + 20
+    assert gone(before)
+
+
+def test_calls_in_several_threads_do_not_wait_for_each_other(monkeypatch):
+    monkeypatch.setattr("core.threads.usable_cores", lambda: 2)
+    met = threading.Barrier(8, timeout=10)
+    found = []
+    callers = [
+        threading.Thread(target=lambda: found.append(list(thread_map(lambda i: met.wait() >= 0 and i, range(2)))))
+        for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [[0, 1]] * 4
+
+
+def test_a_call_within_a_call_has_its_own_threads(monkeypatch):
+    monkeypatch.setattr("core.threads.usable_cores", lambda: 2)
+    inner = lambda i: sum(thread_map(lambda j: i * j, range(4)))  # noqa: E731
+    for _ in range(50):
+        assert list(thread_map(inner, range(4))) == [0, 6, 12, 18]
+
+
 def test_a_single_item_needs_no_thread(many_cores):
     assert list(thread_map(lambda _: threading.current_thread(), [0])) == [threading.current_thread()]
 
