@@ -15,6 +15,7 @@ __all__ = [
 ]
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class Target:
 
     centers: Floats
     table: Floats
-    doubt: tuple[np.float32, np.float32]
+    doubt: tuple[float, float]
     relative: float
     reach: float
 
@@ -115,8 +116,7 @@ class Target:
             table[:, d] = squares
         square = float(squares.max())
         slope = 2.6 * ((d + 6) * SINGLE + 2 * (d + 4) * EPS)
-        with np.errstate(over="ignore"):
-            doubt = np.float32(2 * slope * square + UNDERFLOW * (d + 4) * (1 + square)), np.float32(slope)
+        doubt = 2 * slope * square + UNDERFLOW * (d + 4) * (1 + square), slope
         index_bits = (k - 1).bit_length()
         return cls(centers, table, doubt, 1.02 * 2.0 ** (index_bits - DIGITS[kind]), square**0.5)
 
@@ -130,7 +130,7 @@ class Target:
         """The least type that holds the index of a centre, and how many there are."""
         return np.uint8 if self.n_clusters < 2**8 else np.uint16 if self.n_clusters < 2**16 else np.uint32
 
-    @property
+    @cached_property
     def whole(self) -> Floats:
         """The table of the product with [z, 1, ‖z‖²] that is ‖z − c‖², (k, d + 2)."""
         return np.concatenate([self.table, np.ones((self.n_clusters, 1), self.table.dtype)], axis=1)
@@ -138,8 +138,8 @@ class Target:
     def twice_error(self, squares: Floats, out: Floats, times: float = 1.0) -> Floats:
         """Upper bound of twice the error of each row's products, for rows of these ‖z‖²; `times` that; in `out`."""
         constant, slope = self.doubt
-        np.multiply(squares, slope * np.float32(times), out=out)
-        out += constant * np.float32(times)
+        np.multiply(squares, slope * times, out=out)
+        out += constant * times
         return out
 
 

@@ -98,25 +98,35 @@ def _draw(
     What is `reached` lacks the row that was chosen last, which is the other of the pair.
     """
     cumulative = np.cumsum(masses)
+    points = rng.random(count) * cumulative[-1]
+    # The product may round up to the total: the last block with any mass is meant then.
+    blocks = np.minimum(np.searchsorted(cumulative, points, side="right"), np.flatnonzero(masses)[-1])
     firsts = np.cumsum([0, *(-(-chunk.n_samples // chunk.block) for chunk in rows.chunks)])
+    inside: dict[int, tuple[int, Floats]] = {}
     indices = np.empty(count, dtype=np.int64)
-    for place, point in enumerate(rng.random(count) * cumulative[-1]):
-        # The product may round up to the total: the last block with any mass is meant then.
-        block = min(int(np.searchsorted(cumulative, point, side="right")), int(np.flatnonzero(masses)[-1]))
-        owner = int(np.searchsorted(firsts, block, side="right")) - 1
-        chunk, within = rows.chunks[owner], block - int(firsts[owner])
-        part = slice(within * chunk.block, min((within + 1) * chunk.block, chunk.n_samples))
-        mass = chunk.sample_weight[part].astype(np.float64)
-        if reached is not None:
-            parts, last = reached
-            with chunk.scratches.borrowed() as scratch:
-                to_last = _squares(last, chunk, part, scratch)[0, 0]
-                mass *= np.minimum(parts[owner].squares[within], to_last)[: mass.size]
-        inside = np.cumsum(mass)
-        share = min((point - (cumulative[block] - masses[block])) / masses[block], 1.0)
-        row = int(np.searchsorted(inside, share * inside[-1], side="right"))
-        indices[place] = chunk.start + part.start + min(row, int(np.flatnonzero(mass)[-1]))
+    for place, block in enumerate(blocks.tolist()):
+        if block not in inside:
+            owner = int(np.searchsorted(firsts, block, side="right")) - 1
+            state = None if reached is None else (reached[0][owner], reached[1])
+            inside[block] = _inside(rows.chunks[owner], block - int(firsts[owner]), state)
+        start, within = inside[block]
+        share = min((points[place] - (cumulative[block] - masses[block])) / masses[block], 1.0) * within[-1]
+        # The first of the last equal ones: behind it, no row has any mass.
+        last = int(np.searchsorted(within, within[-1]))
+        indices[place] = start + min(int(np.searchsorted(within, share, side="right")), last)
     return indices
+
+
+def _inside(chunk: FramedChunk, block: int, reached: tuple[Reached, Target] | None) -> tuple[int, Floats]:
+    """The index of a block's first row, and cumulative w D², or w, of its rows."""
+    part = slice(block * chunk.block, min((block + 1) * chunk.block, chunk.n_samples))
+    mass: Floats = chunk.sample_weight[part]
+    if reached is not None:
+        state, last = reached
+        with chunk.scratches.borrowed() as scratch:
+            to_last = _squares(last, chunk, part, scratch)[0, 0]
+            mass = mass * np.minimum(state.squares[block], to_last)[: mass.size]
+    return chunk.start + part.start, np.cumsum(mass)
 
 
 def _try(target: Target, with_last: bool, item: tuple[FramedChunk, Reached]) -> Reached:

@@ -133,11 +133,13 @@ class FramedChunk:
             return blocks_of(self.exact(places), self.block)
         return self.kept[places.start // self.block : -(-places.stop // self.block)]
 
-    def batches(self, n_clusters: int) -> list[slice]:
-        """Slices of rows, each of whole blocks and few enough to stay in the cache with their products."""
-        # Of sparse rows, all is made afresh each time.
+    def batches(self, width: int) -> list[slice]:
+        """Slices of rows, each of whole blocks, few enough to stay near the processor with `width` more numbers a row.
+
+        Numbers are those of 32 bits. Of sparse rows, all is made afresh each time.
+        """
         values = BATCH_VALUES // 16 if sparse.issparse(self.X) else BATCH_VALUES
-        size = max(values // ((self.X.shape[1] + n_clusters + 2) * self.block), 1) * self.block
+        size = max(values // ((self.X.shape[1] + width + 2) * self.block), 1) * self.block
         return [slice(start, min(start + size, self.n_samples)) for start in range(0, self.n_samples, size)]
 
 
@@ -155,7 +157,7 @@ def _survey(keep: bool, chunk: FramedChunk) -> _Survey:
     n_samples, d = chunk.X.shape
     kept = np.empty((-(-n_samples // chunk.block), d + 2, chunk.block), dtype=np.float32) if keep else None
     total, square, weighted_square = np.zeros(d), 0.0, 0.0
-    for part in chunk.batches(d):
+    for part in chunk.batches(6 * d):
         Z = chunk.exact(part)
         norms = np.einsum("ij,ij->i", Z, Z)
         total += np.ones(Z.shape[0]) @ Z

@@ -106,7 +106,7 @@ def squares_of(centers: Floats, item: tuple[FramedChunk, Memory]) -> Floats:
     """Squared distances (m,) of a chunk's rows to their own centres, from differences."""
     chunk, memory = item
     squares = np.empty(chunk.n_samples)
-    for part in chunk.batches(centers.shape[1]):
+    for part in chunk.batches(6 * centers.shape[1]):
         Z = chunk.exact(part)
         Z -= centers.take(memory.labels[part], axis=0)
         np.einsum("ij,ij->i", Z, Z, out=squares[part])
