@@ -91,20 +91,15 @@ def claim(tx: Connection, worker: str, lease_s: float, max_attempts: int) -> Cla
             settle(tx, job, Event.FAIL, failure=worker_lost(job.attempts))
             continue
         event = Event.CLAIM if job.status is Status.QUEUED else Event.RECLAIM
-        tx.execute(
-            update(jobs)
-            .where(jobs.c.id == job.id)
-            .values(
-                status=next_status(job.status, event),
-                attempts=jobs.c.attempts + 1,
-                token=jobs.c.token + 1,
-                worker=worker,
-                lease_until=Clock() + int(lease_s * MICROSECONDS),
-                started_at=func.coalesce(jobs.c.started_at, Clock()),
-            )
+        taken = _move(
+            tx,
+            job,
+            event,
+            attempts=jobs.c.attempts + 1,
+            worker=worker,
+            lease_until=Clock() + int(lease_s * MICROSECONDS),
+            started_at=func.coalesce(jobs.c.started_at, Clock()),
         )
-        taken = get(tx, job.id)
-        assert taken is not None
         return Claim(taken, row.token + 1, worker)
     return None
 
@@ -157,24 +152,10 @@ def settle(
     result: dict[str, Any] | None = None,
     failure: Failure | None = None,
 ) -> Job:
-    """Ends a job that is locked. The token grows, so that whoever still holds a claim holds nothing."""
-    status = next_status(job.status, event)
+    """Ends a job that is locked, so that whoever still holds a claim holds nothing; `IllegalTransition` otherwise."""
     error = None if failure is None else {"code": failure.code, "detail": failure.detail}
-    tx.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id)
-        .values(
-            status=status,
-            result=result,
-            error=error,
-            token=jobs.c.token + 1,
-            lease_until=None,
-            finished_at=Clock(),
-        )
-    )
-    append_event(tx, job.id, status, {})
-    ended = get(tx, job.id)
-    assert ended is not None
+    ended = _move(tx, job, event, result=result, error=error, lease_until=None, finished_at=Clock())
+    append_event(tx, job.id, ended.status, {})
     return ended
 
 
@@ -183,17 +164,8 @@ def requeue(tx: Connection, claim: Claim, event: Event) -> bool:
     job = lock_held(tx, claim)
     if job is None:
         return False
-    tx.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id)
-        .values(
-            status=next_status(job.status, event),
-            attempts=jobs.c.attempts - (1 if event is Event.HAND_BACK else 0),
-            progress=None,
-            token=jobs.c.token + 1,
-            lease_until=None,
-        )
-    )
+    attempts = job.attempts - (1 if event is Event.HAND_BACK else 0)
+    _move(tx, job, event, attempts=attempts, progress=None, lease_until=None)
     return True
 
 
@@ -222,6 +194,13 @@ def events_after(tx: Connection, job_id: str, seq: int) -> list[JobEvent]:
         .limit(EVENTS_AT_ONCE)
     )
     return [JobEvent(row.seq, row.name, row.data) for row in tx.execute(query)]
+
+
+def _move(tx: Connection, job: Job, event: Event, **values: Any) -> Job:
+    """The one place where a job's status changes: a locked job goes where the table says, and its token grows."""
+    moved = update(jobs).where(jobs.c.id == job.id).values(status=next_status(job.status, event), **values)
+    row = tx.execute(moved.values(token=jobs.c.token + 1).returning(jobs)).one()
+    return _job(row)
 
 
 def _due() -> Select[Any]:

@@ -1,4 +1,6 @@
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,9 @@ def test_every_end_can_be_reached_from_the_queue() -> None:
     for _ in Status:
         reached |= {to for (start, _), to in TRANSITIONS.items() if start in reached}
     assert reached == set(Status)
+
+
+def test_the_drawing_in_the_docs_is_the_table() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text()
+    drawn = re.findall(r"^ +(\w+) --> (\w+) : ([\w-]+)", text, flags=re.MULTILINE)
+    assert sorted(drawn) == sorted((start, to, event) for (start, event), to in TRANSITIONS.items())

@@ -1,15 +1,18 @@
 """The queue, on both databases."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from app.domain.errors import Conflict
 from app.domain.fits import DataRef, FitRequest
 from app.domain.ids import new_id
-from app.domain.jobs import Claim, Event, Failure, FailureCode, IllegalTransition, Job, Status
+from app.domain.jobs import TRANSITIONS, Claim, Event, Failure, FailureCode, IllegalTransition, Job, Status
 from app.domain.paging import PageRequest
+from app.services.jobs import JobService
 from app.storage import jobs
 from app.storage.database import Clock, Database
 from app.storage.tables import jobs as table
@@ -169,6 +172,86 @@ def test_an_ended_job_cannot_be_settled_again(database: Database) -> None:
         assert ended is not None
         with pytest.raises(IllegalTransition):
             jobs.settle(tx, ended, Event.FAIL, failure=Failure(FailureCode.INTERNAL, "no"))
+
+
+def held_claim(database: Database) -> Claim:
+    held = claim(database)
+    assert held is not None
+    return held
+
+
+def bring_to(database: Database, status: Status) -> Claim:
+    """A job of that status, and the newest claim that it ever had (one that it never had, while it is queued)."""
+    if status is Status.QUEUED:
+        return Claim(add(database), 0, "w1")
+    add(database)
+    held = held_claim(database)
+    ends = {Status.SUCCEEDED: Event.SUCCEED, Status.FAILED: Event.FAIL, Status.CANCELLED: Event.CANCEL}
+    if status in ends:
+        assert settle(database, held, ends[status])
+    return held
+
+
+def whole_row(database: Database, job: Job) -> dict[str, object]:
+    with database.read() as tx:
+        row = tx.execute(select(table).where(table.c.id == job.id)).one()
+    return dict(row._mapping)
+
+
+def apply(database: Database, status: Status, event: Event, held: Claim) -> bool:
+    """The event, as whoever may cause it does it; False where the storage refuses."""
+    match event:
+        case Event.CLAIM:
+            return claim(database, "w2") is not None
+        case Event.RECLAIM:
+            expire(database, held.job)
+            return status is not Status.QUEUED and claim(database, "w2") is not None
+        case Event.HAND_BACK | Event.RETRY:
+            with database.write() as tx:
+                return jobs.requeue(tx, held, event)
+        case Event.CANCEL:
+            try:
+                return JobService(database).cancel(held.job.id).status is not status
+            except Conflict:
+                return False
+        case _:
+            return settle(database, held, event)
+
+
+@pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))
+def test_storage_moves_a_job_by_the_table_and_in_no_other_way(database: Database, status: Status, event: Event) -> None:
+    held = bring_to(database, status)
+    before = whole_row(database, held.job)
+    moved = apply(database, status, event, held)
+    after = whole_row(database, held.job)
+    if (status, event) in TRANSITIONS:
+        assert moved
+        assert after["status"] == TRANSITIONS[status, event]
+        assert after["token"] > before["token"]  # type: ignore[operator]
+        return
+    assert not moved
+    if event is Event.RECLAIM:  # the lease was ended by the test itself
+        before["lease_until"] = after["lease_until"]
+    assert after == before
+
+
+def test_what_a_stale_claim_tries_leaves_the_row_as_it_is(database: Database) -> None:
+    add(database)
+    stale = held_claim(database)
+    expire(database, stale.job)
+    fresh = held_claim(database)
+    for end in (None, Event.SUCCEED):
+        if end is not None:
+            assert settle(database, fresh, end)
+        before = whole_row(database, stale.job)
+        with database.write() as tx:
+            assert not jobs.renew(tx, stale, LEASE_S)
+            assert not jobs.report(tx, stale, {"phase": "fitting"})
+            assert not jobs.requeue(tx, stale, Event.RETRY)
+            assert not jobs.requeue(tx, stale, Event.HAND_BACK)
+        for event in (Event.SUCCEED, Event.FAIL):
+            assert not settle(database, stale, event)
+        assert whole_row(database, stale.job) == before
 
 
 def test_pages_stay_whole_while_jobs_are_added(database: Database) -> None:
