@@ -39,7 +39,7 @@ FEW = 2**15
 
 # Products of so many rows at a time that (k + d) × rows numbers stay near the processor, doubles and single floats:
 # fewer cost threads more turns.
-BLOCK_VALUES, BATCH_VALUES = 2**19, 2**20
+BLOCK_VALUES = 2**19
 BLOCK_ROWS_MIN, BLOCK_ROWS_MAX = 256, 2**15
 
 # OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half the time.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from core.assignment import BATCH_VALUES, blocks_of, less, rows_of_block
+from core.assignment import BLOCK_VALUES, blocks_of, less, rows_of_block
 from core.errors import InvalidRows
 from core.grid import Grid
 from core.linalg import power_of_two
@@ -138,7 +138,7 @@ class FramedChunk:
 
         Numbers are those of 32 bits. Of sparse rows, all is made afresh each time.
         """
-        values = BATCH_VALUES // 16 if sparse.issparse(self.X) else BATCH_VALUES
+        values = BLOCK_VALUES // 16 if sparse.issparse(self.X) else BLOCK_VALUES
         size = max(values // ((self.X.shape[1] + width + 2) * self.block), 1) * self.block
         return [slice(start, min(start + size, self.n_samples)) for start in range(0, self.n_samples, size)]
 
