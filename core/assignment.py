@@ -14,6 +14,7 @@ __all__ = [
     "rows_of_block",
 ]
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -110,11 +111,13 @@ class Target:
         k, d = centers.shape
         kind = np.float32 if k <= INDEX_MAX else np.float64
         squares = np.einsum("ij,ij->i", centers, centers)
-        table = np.empty((k, d + 1), dtype=kind)
-        with np.errstate(over="ignore", under="ignore"):
-            np.multiply(centers, -2, out=table[:, :d], casting="same_kind")
-            table[:, d] = squares
         square = float(squares.max())
+        table = np.empty((k, d + 1), dtype=kind)
+        # What a given start has far out may be no number in float32: rows then are left open.
+        with nullcontext() if square < 1e30 else np.errstate(over="ignore"):
+            table[:, :d] = centers
+            table[:, d] = squares
+            table[:, :d] *= -2
         slope = 2.6 * ((d + 6) * SINGLE + 2 * (d + 4) * EPS)
         doubt = 2 * slope * square + UNDERFLOW * (d + 4) * (1 + square), slope
         index_bits = (k - 1).bit_length()

@@ -76,14 +76,12 @@ def _masses(reached: list[Reached]) -> Floats:
 
 def _take(rows: FramedRows, indices: Ints) -> Floats:
     """Rows (count, d) in the units of the fit."""
-    starts = np.array([chunk.start for chunk in rows.chunks])
-    owners = np.searchsorted(starts, indices, side="right") - 1
-    return np.concatenate(
-        [
-            rows.chunks[owner].exact(np.array([index - starts[owner]]))
-            for index, owner in zip(indices, owners, strict=True)
-        ]
-    )
+    owners = np.searchsorted([chunk.start for chunk in rows.chunks], indices, side="right") - 1
+    taken = np.empty((indices.size, rows.offset.shape[0]))
+    for owner in set(owners.tolist()):
+        chunk, mine = rows.chunks[owner], owners == owner
+        taken[mine] = chunk.exact(indices[mine] - chunk.start)
+    return taken
 
 
 def _draw(

@@ -54,13 +54,18 @@ def _grid(X: Rows, sample_weight: Floats, offset: Floats, scale: float, largest:
         sizes = np.abs(X.data[:: 1 + X.data.size // SAMPLE]) / scale
     else:
         sizes = np.abs(X[:: 1 + X.size // SAMPLE] - offset) / scale
-    sizes = sizes[sizes > 0]
-    usual = float(np.quantile(sizes, SMALL)) if sizes.size else largest
+    usual = _small(sizes[sizes > 0], largest)
     heaviest = float(sample_weight.max())
-    usual_weight = float(np.quantile(sample_weight[:: 1 + X.shape[0] // SAMPLE], SMALL))
+    usual_weight = _small(sample_weight[:: 1 + X.shape[0] // SAMPLE], heaviest)
     # Rounding on the way into the units of the fit may make a value larger by a bit.
     grid = Grid.of(heaviest * max(2 * largest, 1.0), usual_weight * min(usual, 1.0), X.shape[0])
     return grid, usual < MINUTE
+
+
+def _small(values: Floats, otherwise: float) -> float:
+    """A value that most are larger than."""
+    place = int(SMALL * values.size)
+    return float(np.partition(values, place)[place]) if values.size else otherwise
 
 
 def _extremes(X: Rows) -> tuple[Floats, Floats, Floats]:
