@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Request
-from pydantic import AfterValidator
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from pydantic import AfterValidator, Field, StringConstraints
 from starlette.responses import Response
 
 from app.api.answers import Accepts, accepts_json, json_response
 from app.api.bodies import Body, Parsed, describe
 from app.api.deps import IfMatch, Use, caller
 from app.api.openapi import BODY, ETAG_HEADERS, PAGE_HEADERS, READ, problems
-from app.api.paging import Listing, page_response
+from app.api.paging import Listing, ListQuery, page_response
 from app.api.schemas.common import NAME, RESERVED_ALIASES
 from app.api.schemas.registry import (
     Alias,
@@ -27,7 +27,7 @@ from app.api.schemas.registry import (
 from app.domain import registry as domain
 from app.domain.errors import InvalidRequest
 from app.domain.registry import AliasMove as Move
-from app.services.registry import etag
+from app.services.registry import alias_etag, model_etag
 
 router = APIRouter(prefix="/v1/models", tags=["registry"])
 as_json = [Depends(accepts_json)]
@@ -60,6 +60,29 @@ AliasPath = Annotated[
     ),
     AfterValidator(_not_reserved),
 ]
+
+
+class RegistryQuery(ListQuery):
+    """Filters of the registry's lists."""
+
+    tag: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,63}(:[^\x00]{0,255})?$")]],
+        Field(max_length=64, description="`name:value`, or `name` for any value; of several, all must be there."),
+    ] = []  # noqa: RUF012 - pydantic copies it
+    alias: Annotated[
+        str | None,
+        Field(pattern=r"^[a-z0-9._,-]{1,4096}$", description="Has one of these aliases; commas are OR."),
+    ] = None
+
+    @property
+    def wanted(self) -> domain.Filter:
+        """As the services take it."""
+        split = [tag.partition(":") for tag in self.tag]
+        tags = tuple((name, value if colon else None) for name, colon, value in split)
+        return domain.Filter(tags, tuple(alias for alias in (self.alias or "").split(",") if alias))
+
+
+RegistryListing = Annotated[RegistryQuery, Query()]
 change_body: Body[ModelChange] = Body(ModelChange)
 alias_body: Body[AliasTarget] = Body(AliasTarget)
 
@@ -71,9 +94,9 @@ alias_body: Body[AliasTarget] = Body(AliasTarget)
     responses=problems(*READ, also={200: {"headers": PAGE_HEADERS}}),
     dependencies=as_json,
 )
-def list_models(request: Request, use: Use, listing: Listing) -> Response:
-    """Newest first."""
-    return page_response(request, use.registry.models(listing.page), Model.of)
+def list_models(request: Request, use: Use, listing: RegistryListing) -> Response:
+    """Newest first; by the models' own tags, and by their aliases."""
+    return page_response(request, use.registry.models(listing.wanted, listing.page), Model.of)
 
 
 @router.get(
@@ -124,11 +147,11 @@ def delete_model(use: Use, name: ModelPath, if_match: IfMatch = None) -> None:
     responses=problems(404, *READ, also={200: {"headers": PAGE_HEADERS}}),
     dependencies=as_json,
 )
-def list_versions(request: Request, use: Use, name: ModelPath, listing: Listing) -> Response:
-    """Newest first."""
+def list_versions(request: Request, use: Use, name: ModelPath, listing: RegistryListing) -> Response:
+    """Newest first; by the versions' own tags, and by the aliases that point at them."""
     if listing.page.cursor is not None and not listing.page.cursor.isdigit():
         raise InvalidRequest.at("/query/cursor", "cursor is of another list.")
-    return page_response(request, use.registry.versions(name, listing.page), Version.of)
+    return page_response(request, use.registry.versions(name, listing.wanted, listing.page), Version.of)
 
 
 @router.get(
@@ -267,8 +290,8 @@ def _move(move: Move) -> AliasMove:
 
 
 def _model_response(model: domain.Model) -> Response:
-    return json_response(Model.of(model).model_dump(mode="json"), headers={"ETag": etag(model.revision)})
+    return json_response(Model.of(model).model_dump(mode="json"), headers={"ETag": model_etag(model)})
 
 
 def _alias_response(alias: domain.Alias) -> Response:
-    return json_response(Alias.of(alias).model_dump(mode="json"), headers={"ETag": etag(alias.revision)})
+    return json_response(Alias.of(alias).model_dump(mode="json"), headers={"ETag": alias_etag(alias)})

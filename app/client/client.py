@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.client.http import Http
 from app.client.jobs import Job
-from app.client.models import Model, ModelInfo, Ref
+from app.client.models import Model, ModelInfo, Ref, registry_filter
 from app.client.records import Dataset, DatasetSummary, FeatureSummary, read
 from app.client.rows import Rows, Source, file_body, instances, json_body
 
@@ -140,9 +140,15 @@ class Client:
         """One job."""
         return Job.of(self._http.json("GET", f"/v1/jobs/{id}"), self._http)
 
-    def models(self, *, limit: int | None = None) -> Iterator[ModelInfo]:
-        """All models, newest first, `limit` to a page."""
-        for payload in self._http.pages("/v1/models", {"limit": limit}):
+    def models(
+        self,
+        *,
+        tags: Mapping[str, str | None] | None = None,
+        alias: str | Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[ModelInfo]:
+        """Models, newest first, `limit` to a page: with all the tags (None: any value), and one of the aliases."""
+        for payload in self._http.pages("/v1/models", {**registry_filter(tags, alias), "limit": limit}):
             yield read(ModelInfo, payload)
 
     def model(self, name: str, version: Ref | None = None) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from app.client.records import Alias, AliasMove, read
 from app.client.rows import json_body
 from app.client.serving import Verbs
 
-__all__ = ["Model", "ModelInfo", "Parameters", "Version", "model_path"]
+__all__ = ["Model", "ModelInfo", "Parameters", "Version", "model_path", "registry_filter"]
 
 Ref = int | str
 """A version: its number, an alias, or `latest`."""
@@ -27,6 +27,12 @@ Ref = int | str
 
 def model_path(name: str) -> str:
     return f"/v1/models/{quote(name, safe='')}"
+
+
+def registry_filter(tags: Mapping[str, str | None] | None, alias: str | Sequence[str] | None) -> dict[str, Any]:
+    """The query of a list: all of the tags (None: with any value), one of the aliases."""
+    named = [name if value is None else f"{name}:{value}" for name, value in (tags or {}).items()]
+    return {"tag": named, "alias": alias if alias is None or isinstance(alias, str) else ",".join(alias)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +126,11 @@ class Model(Verbs):
         body = json_body({name: value for name, value in changes.items() if value is not None})
         return read(ModelInfo, self._http.json("PATCH", self._base, body=body, headers=_if_match(if_match)))
 
-    def versions(self) -> Iterator[Version]:
-        """All versions, newest first."""
-        for payload in self._http.pages(f"{self._base}/versions", {}):
+    def versions(
+        self, *, tags: Mapping[str, str | None] | None = None, alias: str | Sequence[str] | None = None
+    ) -> Iterator[Version]:
+        """Versions, newest first: those with all the tags (None: any value), and under one of the aliases."""
+        for payload in self._http.pages(f"{self._base}/versions", registry_filter(tags, alias)):
             yield read(Version, payload, _http=self._http)
 
     def version(self, ref: Ref | None = None) -> Version:

@@ -65,6 +65,14 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """What of a list is wanted: all of `tags` (a value of None stands for any), one of `aliases` (none: no matter)."""
+
+    tags: tuple[tuple[str, str | None], ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Alias:
     """A name that points at a version and may be moved. `revision` grows with each move."""
 

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 
+from app.domain.errors import ArtifactCorrupt
 from app.domain.registry import Version
 from app.services.inference import Served, serve
 from app.services.model_file import from_bytes
@@ -22,14 +23,22 @@ class ModelLoader:
     def load(self, name: str, reference: str | None) -> Served:
         """The version that the reference means, ready to serve; raises as `RegistryService.version` does."""
         version = self._registry.version(name, reference)
-        with self._lock:
-            served = self._loaded.get(version.artifact.key)
-            if served is not None:
-                self._loaded.move_to_end(version.artifact.key)
-                return served
-        return self._remember(version)
+        while True:
+            with self._lock:
+                served = self._loaded.get(version.artifact.key)
+                if served is not None:
+                    self._loaded.move_to_end(version.artifact.key)
+                    return served
+            try:
+                return self._read(version)
+            except ArtifactCorrupt:
+                # Its file may be gone because it was deleted meanwhile, and the reference means another one now.
+                now = self._registry.version(name, reference)
+                if now.artifact == version.artifact:
+                    raise
+                version = now
 
-    def _remember(self, version: Version) -> Served:
+    def _read(self, version: Version) -> Served:
         fitted = from_bytes(self._registry.artifact(version))
         served = serve(version.model, version.version, fitted)
         with self._lock:

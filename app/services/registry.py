@@ -1,5 +1,6 @@
 """The registry: models, versions and aliases, and which version a caller means."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from app.domain.errors import (
     VersionNotFound,
 )
 from app.domain.paging import Page, PageRequest
-from app.domain.registry import Alias, AliasMove, Model, Version
+from app.domain.registry import Alias, AliasMove, Filter, Model, Version
 from app.storage import registry as table
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
@@ -28,10 +29,10 @@ class RegistryService:
         self._database = database
         self._artifacts = artifacts
 
-    def models(self, request: PageRequest) -> Page[Model]:
+    def models(self, wanted: Filter, request: PageRequest) -> Page[Model]:
         """Models, newest first."""
         with self._database.read() as tx:
-            return table.page_models(tx, request)
+            return table.page_models(tx, wanted, request)
 
     def model(self, name: str) -> Model:
         """The model; raises `ModelNotFound`."""
@@ -42,7 +43,7 @@ class RegistryService:
         """New description or tags; raises `PreconditionFailed` when `if_match` is stale."""
         with self._database.write() as tx:
             model = _model(tx, name, lock=True)
-            _check_match(if_match, model.revision, f"model {name!r}")
+            _check_match(if_match, model_etag(model), f"model {name!r}")
             if changes:
                 table.change_model(tx, name, changes)
             return _model(tx, name)
@@ -51,7 +52,7 @@ class RegistryService:
         """Deletes the model and its versions; raises `VersionInUse` while it has an alias."""
         with self._database.write() as tx:
             model = _model(tx, name, lock=True)
-            _check_match(if_match, model.revision, f"model {name!r}")
+            _check_match(if_match, model_etag(model), f"model {name!r}")
             if model.aliases:
                 pointing = ", ".join(f"{alias!r} → {version}" for alias, version in model.aliases.items())
                 raise VersionInUse(f"Aliases of {name!r} point at its versions ({pointing}); delete them first.")
@@ -60,11 +61,11 @@ class RegistryService:
         for key in keys:
             self._artifacts.delete(key)
 
-    def versions(self, name: str, request: PageRequest) -> Page[Version]:
+    def versions(self, name: str, wanted: Filter, request: PageRequest) -> Page[Version]:
         """A model's versions, newest first."""
         with self._database.read() as tx:
             _model(tx, name)
-            return table.page_versions(tx, name, request)
+            return table.page_versions(tx, name, wanted, request)
 
     def version(self, name: str, reference: str | None) -> Version:
         """The version that a reference means: a number, an alias, or `latest`.
@@ -103,7 +104,7 @@ class RegistryService:
         with self._database.write() as tx:
             _model(tx, name, lock=True)
             current = table.alias(tx, name, alias)
-            _check_match(if_match, current.revision if current else None, f"alias {alias!r}")
+            _check_match(if_match, alias_etag(current) if current else None, f"alias {alias!r}")
             if table.version(tx, name, number) is None:
                 raise _no_version(name, str(number))
             table.point_alias(tx, name, alias, number, by)
@@ -114,7 +115,7 @@ class RegistryService:
         with self._database.write() as tx:
             _model(tx, name, lock=True)
             current = _alias(tx, name, alias)
-            _check_match(if_match, current.revision, f"alias {alias!r}")
+            _check_match(if_match, alias_etag(current), f"alias {alias!r}")
             table.remove_alias(tx, current, by)
 
     def alias_history(self, name: str, alias: str, request: PageRequest) -> Page[AliasMove]:
@@ -127,21 +128,30 @@ class RegistryService:
             return page
 
 
-def etag(revision: int) -> str:
-    """The entity tag of a state."""
-    return f'"{revision}"'
+def model_etag(model: Model) -> str:
+    """The entity tag of a model's description and tags."""
+    return _etag(model.revision, model.created_at)
 
 
-def _check_match(if_match: str | None, revision: int | None, what: str) -> None:
+def alias_etag(alias: Alias) -> str:
+    """The entity tag of where an alias points."""
+    return _etag(alias.revision, alias.updated_at)
+
+
+def _etag(revision: int, since: datetime) -> str:
+    # A model that is deleted and made again counts from 1 again: the time keeps its old tags stale.
+    return f'"{revision}-{int(since.timestamp() * 1e6):x}"'
+
+
+def _check_match(if_match: str | None, etag: str | None, what: str) -> None:
     if if_match is None:
         return
     if if_match.strip() == "*":
-        if revision is None:
+        if etag is None:
             raise PreconditionFailed(f"If-Match is *, but the {what} does not exist.")
         return
-    tags = {tag.strip() for tag in if_match.split(",")}
-    if revision is None or etag(revision) not in tags:
-        now = "does not exist" if revision is None else f"has the ETag {etag(revision)}"
+    if etag not in {tag.strip() for tag in if_match.split(",")}:
+        now = "does not exist" if etag is None else f"has the ETag {etag}"
         raise PreconditionFailed(f"If-Match is {if_match}, but the {what} {now}.")
 
 
@@ -160,24 +170,19 @@ def _alias(tx: Connection, name: str, alias: str) -> Alias:
 
 
 def _resolve(tx: Connection, name: str, reference: str | None) -> Version:
-    number: int | None
+    missing: AliasNotFound | VersionNotFound = _no_version(name, reference)
     if reference is None:
-        default = table.alias(tx, name, DEFAULT_ALIAS)
-        number = default.version if default else table.latest_version(tx, name)
+        version = table.aliased_version(tx, name, DEFAULT_ALIAS) or table.latest_version(tx, name)
     elif reference == LATEST:
-        number = table.latest_version(tx, name)
+        version = table.latest_version(tx, name)
     elif reference.isascii() and reference.isdigit():
-        number = int(reference) if len(reference) < 10 else 0
+        version = table.version(tx, name, int(reference)) if len(reference) < 10 else None
     else:
-        alias = table.alias(tx, name, reference)
-        if alias is None:
-            _model(tx, name)
-            raise _no_alias(name, reference)
-        number = alias.version
-    version = table.version(tx, name, number) if number is not None else None
+        version = table.aliased_version(tx, name, reference)
+        missing = _no_alias(name, reference)
     if version is None:
         _model(tx, name)
-        raise _no_version(name, reference)
+        raise missing
     return version
 
 

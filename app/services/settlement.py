@@ -63,8 +63,7 @@ class SettlementService:
             if job is None:
                 return False
             name = request.model
-            registry.ensure_model(tx, name, request.description, request.tags)
-            number = registry.next_version(tx, name)
+            number = registry.next_version(tx, name, request.description, request.tags)
             values = outcome | {
                 "model": name,
                 "version": number,

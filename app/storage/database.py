@@ -91,9 +91,12 @@ def _answering() -> Iterator[None]:
 
 def insert_ignore(tx: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Inserts a row unless one with its key is there; tells whether it did."""
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-    return tx.execute(statement).rowcount == 1
+    return tx.execute(dialect_insert(tx, table).values(**values).on_conflict_do_nothing()).rowcount == 1
+
+
+def dialect_insert(tx: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, which both databases spell alike."""
+    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def _dumps(value: Any) -> str:

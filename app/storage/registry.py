@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, func, insert, select, update
 
 from app.domain.ids import new_id
 from app.domain.paging import Page, PageRequest
-from app.domain.registry import Alias, AliasMove, ArtifactRef, Model, Version, VersionSummary
-from app.storage.database import Clock, insert_ignore, moment
+from app.domain.registry import Alias, AliasMove, ArtifactRef, Filter, Model, Version, VersionSummary
+from app.storage.database import Clock, dialect_insert, insert_ignore, moment
 from app.storage.paging import newest_first
 from app.storage.tables import alias_moves, aliases, models, versions
 
@@ -16,20 +16,7 @@ SUMMARISED = 100  # versions shown inside a model; the rest is in its list
 
 def ensure_model(tx: Connection, name: str, description: str | None, tags: dict[str, str]) -> None:
     """Creates the model when it is new; one that is there keeps its description and tags."""
-    insert_ignore(
-        tx,
-        models,
-        {
-            "name": name,
-            "id": new_id(),
-            "description": description,
-            "tags": tags,
-            "last_version": 0,
-            "revision": 1,
-            "created_at": Clock(),
-            "updated_at": Clock(),
-        },
-    )
+    insert_ignore(tx, models, _fresh(name, description, tags))
 
 
 def model(tx: Connection, name: str, *, lock: bool = False) -> Model | None:
@@ -39,9 +26,12 @@ def model(tx: Connection, name: str, *, lock: bool = False) -> Model | None:
     return None if row is None else _models(tx, [row])[0]
 
 
-def page_models(tx: Connection, request: PageRequest) -> Page[Model]:
-    """Models, newest first."""
-    page = newest_first(tx, select(models), models.c.id, request, lambda row: row)
+def page_models(tx: Connection, wanted: Filter, request: PageRequest) -> Page[Model]:
+    """Models, newest first; a model goes by its own tags, and by any of its aliases."""
+    query = select(models).where(*_tagged(models, wanted))
+    if wanted.aliases:
+        query = query.where(models.c.name.in_(select(aliases.c.model).where(aliases.c.alias.in_(wanted.aliases))))
+    page = newest_first(tx, query, models.c.id, request, lambda row: row)
     return Page(_models(tx, list(page.items)), page.next)
 
 
@@ -61,14 +51,15 @@ def artifact_keys(tx: Connection, name: str) -> list[str]:
     return list(tx.execute(select(versions.c.artifact_key).where(versions.c.model == name)).scalars())
 
 
-def next_version(tx: Connection, name: str) -> int:
-    """The number of the next version: taken for good if the transaction commits, and locked until then."""
-    number: int = tx.execute(
-        update(models)
-        .where(models.c.name == name)
-        .values(last_version=models.c.last_version + 1, updated_at=Clock())
-        .returning(models.c.last_version)
-    ).scalar_one()
+def next_version(tx: Connection, name: str, description: str | None, tags: dict[str, str]) -> int:
+    """The number of the next version: taken for good if the transaction commits, and locked until then.
+
+    The model is created when it is not there: in the same statement, since it may just be deleted.
+    """
+    taken = {"last_version": models.c.last_version + 1, "updated_at": Clock()}
+    statement = dialect_insert(tx, models).values(**_fresh(name, description, tags) | {"last_version": 1})
+    counted = statement.on_conflict_do_update(index_elements=[models.c.name], set_=taken)
+    number: int = tx.execute(counted.returning(models.c.last_version)).scalar_one()
     return number
 
 
@@ -79,20 +70,27 @@ def add_version(tx: Connection, values: dict[str, Any]) -> None:
 
 def version(tx: Connection, name: str, number: int) -> Version | None:
     """The version, or None."""
-    query = select(versions).where(versions.c.model == name, versions.c.version == number)
-    row = tx.execute(query).one_or_none()
-    return None if row is None else _version(row, pointing_at(tx, name, number))
+    return _found(tx, select(versions).where(versions.c.model == name, versions.c.version == number))
 
 
-def latest_version(tx: Connection, name: str) -> int | None:
-    """The highest number, or None when there is no version."""
-    query = select(func.max(versions.c.version)).where(versions.c.model == name)
-    return tx.execute(query).scalar_one_or_none()
+def aliased_version(tx: Connection, name: str, alias_name: str) -> Version | None:
+    """The version under an alias, or None; in one statement, since the alias may just be moved."""
+    points = (aliases.c.model == versions.c.model) & (aliases.c.version == versions.c.version)
+    query = select(versions).join(aliases, points)
+    return _found(tx, query.where(aliases.c.model == name, aliases.c.alias == alias_name))
 
 
-def page_versions(tx: Connection, name: str, request: PageRequest) -> Page[Version]:
+def latest_version(tx: Connection, name: str) -> Version | None:
+    """The version with the highest number, or None when there is none."""
+    return _found(tx, select(versions).where(versions.c.model == name).order_by(versions.c.version.desc()).limit(1))
+
+
+def page_versions(tx: Connection, name: str, wanted: Filter, request: PageRequest) -> Page[Version]:
     """A model's versions, newest first."""
-    query = select(versions).where(versions.c.model == name)
+    query = select(versions).where(versions.c.model == name, *_tagged(versions, wanted))
+    if wanted.aliases:
+        points = select(aliases.c.version).where(aliases.c.model == name, aliases.c.alias.in_(wanted.aliases))
+        query = query.where(versions.c.version.in_(points))
     page = newest_first(tx, query, versions.c.version, request, lambda row: row, int)
     named: dict[int, list[str]] = {}
     for row in tx.execute(_aliases_of(name)):
@@ -167,6 +165,29 @@ def _write_move(tx: Connection, name: str, alias_name: str, origin: int | None, 
             moved_at=Clock(),
         )
     )
+
+
+def _fresh(name: str, description: str | None, tags: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "id": new_id(),
+        "description": description,
+        "tags": tags,
+        "last_version": 0,
+        "revision": 1,
+        "created_at": Clock(),
+        "updated_at": Clock(),
+    }
+
+
+def _tagged(table: Table, wanted: Filter) -> list[ColumnElement[bool]]:
+    values = [(table.c.tags[name].as_string(), value) for name, value in wanted.tags]
+    return [tag.is_not(None) if value is None else tag == value for tag, value in values]
+
+
+def _found(tx: Connection, query: Select[Any]) -> Version | None:
+    row = tx.execute(query).one_or_none()
+    return None if row is None else _version(row, pointing_at(tx, row.model, row.version))
 
 
 def _aliases_of(name: str) -> Select[Any]:

@@ -141,3 +141,44 @@ def test_models_are_listed_newest_first(http: httpx.Client, model_name: str) -> 
         fit(http, model_name + suffix)
     items = http.get("/v1/models?limit=2").json()["items"]
     assert [item["name"] for item in items] == [model_name + "b", model_name + "a"]
+
+
+def test_lists_are_filtered_by_tag_and_alias(http: httpx.Client, model_name: str) -> None:
+    kmeans = {"algorithm": "kmeans", "params": {"n_clusters": 2, "random_state": 0}}
+    tag = f"run:{model_name}"
+    for i in range(3):
+        tags = {"run": model_name, "note": "a, b: c", "half": str(i % 2)}
+        fit(http, f"{model_name}-{i}", tags=tags, alias=f"a{i}", **kmeans)
+    fit(http, f"{model_name}-0", tags={"run": "second"}, alias="b", **kmeans)
+
+    def names(*query: tuple[str, str], path: str = "/v1/models") -> list[str]:
+        items = http.get(path, params=query).raise_for_status().json()["items"]
+        return [item["name"].removeprefix(f"{model_name}-") for item in items]
+
+    assert names(("tag", tag)) == ["2", "1", "0"]
+    assert names(("tag", tag), ("tag", "half:0")) == ["2", "0"]
+    assert names(("tag", tag), ("tag", "half"), ("tag", "note:a, b: c")) == ["2", "1", "0"]
+    assert names(("tag", tag), ("tag", "note:a")) == []
+    assert names(("tag", tag), ("alias", "a1,a2,nobody")) == ["2", "1"]
+    assert names(("tag", tag), ("alias", "b")) == ["0"]
+    first = http.get("/v1/models", params=[("tag", tag), ("tag", "half:0"), ("limit", "1")])
+    following = http.get(first.links["next"]["url"]).json()
+    assert [item["name"] for item in following["items"]] == [f"{model_name}-0"]
+    assert following["next"] is None
+
+    def numbers(**query: str) -> list[int]:
+        items = http.get(f"/v1/models/{model_name}-0/versions", params=query).json()["items"]
+        return [item["version"] for item in items]
+
+    assert numbers(tag="run") == [2, 1]
+    assert numbers(tag="run:second") == [2]
+    assert numbers(alias="a0") == [1]
+    assert numbers(alias="a0,b") == [2, 1]
+    assert numbers(alias="a0", tag="run:second") == []
+
+
+@pytest.mark.parametrize("query", ["tag=", "tag=:geo", "tag=a%20b:c", "tag=a:%00", "alias=A", "alias=", "tags=a:b"])
+def test_a_filter_that_is_none_is_refused(http: httpx.Client, query: str) -> None:
+    answer = http.get(f"/v1/models?{query}")
+    assert answer.status_code == 422
+    assert assert_problem(answer)["errors"][0]["pointer"].startswith(f"/query/{query.partition('=')[0]}")
