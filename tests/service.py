@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import psutil
 
+from app.storage.database import Database
+
 FAITHFUL = Path(__file__).parent.parent / "examples" / "old_faithful.csv"
 
 
@@ -81,6 +83,10 @@ class Service:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
+
+    def database(self) -> Database:
+        """Its database, to look into past the API."""
+        return Database(self._environment.get("MIXTURA_DATABASE_URL") or f"sqlite:///{self.data_dir}/mixtura.db")
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60, **options)

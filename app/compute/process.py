@@ -18,8 +18,9 @@ from typing import Any
 import orjson
 
 Document = dict[str, Any]
-# A task as JSON in; progress out while it runs; at its end a result, and bytes that go with it.
-Target = Callable[[Document], Generator[Document, None, tuple[Document, bytes]]]
+# A task as JSON in, and where it stood if it was begun before (else no bytes); out, while it runs, its progress as
+# JSON and, as bytes, where it stands; at its end a result, and bytes that go with it.
+Target = Callable[[Document, bytes], Generator[Document | bytes, None, tuple[Document, bytes]]]
 Explain = Callable[[BaseException], Document]
 
 
@@ -28,6 +29,13 @@ class Progress:
     """The task goes on."""
 
     document: Document
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the task stands: given to `start`, another process goes on from there."""
+
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -61,16 +69,17 @@ class TaskProcess:
         assert self._process.pid is not None
         return self._process.pid
 
-    def start(self, task: Document) -> None:
-        """Hands over a task; raises `ProcessLost` when nobody is there to take it."""
+    def start(self, task: Document, checkpoint: bytes = b"") -> None:
+        """Hands over a task, begun anew or from a checkpoint; raises `ProcessLost` when nobody is there to take it."""
         if not self._process.is_alive():
             self.restart()
         try:
             self._pipe.send_bytes(orjson.dumps(task))
+            self._pipe.send_bytes(checkpoint)
         except OSError as error:
             raise ProcessLost from error
 
-    def poll(self, timeout: float) -> Progress | Done | Failed | None:
+    def poll(self, timeout: float) -> Progress | Checkpoint | Done | Failed | None:
         """What the task has to say within `timeout` seconds, or None; raises `ProcessLost`."""
         try:
             if not self._pipe.poll(timeout):
@@ -78,6 +87,8 @@ class TaskProcess:
             kind, document = orjson.loads(self._pipe.recv_bytes())
             if kind == "done":
                 return Done(document, self._pipe.recv_bytes())
+            if kind == "checkpoint":
+                return Checkpoint(self._pipe.recv_bytes())
             return Progress(document) if kind == "progress" else Failed(document)
         except (EOFError, OSError) as error:
             raise ProcessLost from error
@@ -104,34 +115,39 @@ class TaskProcess:
 def _child(pipe: Connection, target: Target, explain: Explain, memory_bytes: int | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    tasks: queue.SimpleQueue[Document] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[tuple[Document, bytes]] = queue.SimpleQueue()
     # Read in a thread of its own: when the parent dies, this process ends even inside a long computation.
     threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
     if memory_bytes is not None:
         _cap_memory(memory_bytes)
     while True:
-        _run(pipe, target, explain, tasks.get())
+        _run(pipe, target, explain, *tasks.get())
 
 
-def _receive(pipe: Connection, tasks: "queue.SimpleQueue[Document]") -> None:
+def _receive(pipe: Connection, tasks: "queue.SimpleQueue[tuple[Document, bytes]]") -> None:
     try:
         while True:
-            tasks.put(orjson.loads(pipe.recv_bytes()))
-    except (EOFError, OSError):
+            tasks.put((orjson.loads(pipe.recv_bytes()), pipe.recv_bytes()))
+    finally:  # the parent is gone, or there is no memory left to listen to it
         os._exit(0)
 
 
-def _run(pipe: Connection, target: Target, explain: Explain, task: Document) -> None:
+def _run(pipe: Connection, target: Target, explain: Explain, task: Document, checkpoint: bytes) -> None:
     try:
-        steps = target(task)
+        steps = target(task, checkpoint)
         while True:
             try:
-                _send(pipe, "progress", next(steps))
+                said = next(steps)
             except StopIteration as stop:
                 document, content = stop.value
                 _send(pipe, "done", document)
                 pipe.send_bytes(content)
                 return
+            if isinstance(said, bytes):
+                _send(pipe, "checkpoint", {})
+                pipe.send_bytes(said)
+            else:
+                _send(pipe, "progress", said)
     except Exception as error:
         _send(pipe, "failed", explain(error))
 

@@ -1,7 +1,7 @@
 """The fit itself, from stored rows to a model file: what runs in a process of its own."""
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from app.domain.errors import ArtifactCorrupt, InvalidRequest, MixturaError
 from app.domain.fits import FitRequest
 from app.domain.jobs import Failure, FailureCode
 from app.domain.labels import text_of
+from app.services import checkpoint
 from app.services.algorithms import Algorithm, algorithm
 from app.services.model_file import FittedModel, to_bytes
 from core.affine import AffineMap
@@ -21,6 +22,11 @@ from core.fit import Info
 from core.preprocess import fit_preprocess
 
 REPORT_EVERY_S = 0.2
+# Where a fit stands is kept every second, and when a restart ends: a restart that was quicker than a report is not
+# worth a write of its own. Large states are kept less often, so that no more than this is written a second, and those that a database would refuse are not kept.
+KEEP_EVERY_S = 1.0
+KEPT_BYTES = 2**28
+KEPT_BYTES_PER_S = 8 * 2**20
 STARTS = ("weights_init", "means_init", "precisions_init", "init")
 
 Progress = dict[str, Any]
@@ -76,8 +82,11 @@ def refuse_gap(column: NDArray[np.float64], pointer: str, name: str) -> None:
         raise InvalidRequest.at(pointer, f"Column {name!r} has no value in row {gaps[0]}.")
 
 
-def run_fit(task: FitTask) -> Generator[Progress, None, dict[str, Any]]:
-    """Fits, yielding progress; returns the version's fields with the file under `artifact`."""
+def run_fit(task: FitTask, kept: bytes = b"") -> Generator[Progress | bytes, None, dict[str, Any]]:
+    """Fits, yielding progress and, as bytes, where it stands; returns the version's fields, the file under `artifact`.
+
+    Given the bytes that an earlier run of the same task yielded it goes on from there, to the same bits.
+    """
     request = FitRequest.from_document(task.request)
     kind = algorithm(request.algorithm)
     yield _progress(kind, "preparing", 0.0)
@@ -87,9 +96,12 @@ def run_fit(task: FitTask) -> Generator[Progress, None, dict[str, Any]]:
     )
     Z = preprocess.transform(data.X)
     estimator = build_estimator(kind, request, preprocess, data.label_names)
-    labels = {"labels": data.labels} if data.labels is not None else {}
-    steps = estimator.fit_steps(Z, sample_weight=data.sample_weight, **labels)
-    last = yield from _throttled(kind, steps)
+    if data.labels is not None:
+        last = yield from _told(kind, estimator.fit_steps(Z, sample_weight=data.sample_weight, labels=data.labels))
+    else:
+        state = checkpoint.from_bytes(kept) if kept else None
+        steps = estimator.fit_steps(Z, sample_weight=data.sample_weight, state=state)
+        last = yield from _told(kind, steps, lambda: checkpoint.to_bytes(estimator.state_))
     yield last | {"phase": "evaluating", "fraction": 1.0}
     fitted = kind.fitted(estimator)
     metrics = kind.metrics(estimator, Z, preprocess.log_abs_det, data.sample_weight)
@@ -160,15 +172,23 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(FailureCode.INTERNAL, f"The fit ended by an unforeseen {type(error).__name__}.")
 
 
-def _throttled(kind: Algorithm, steps: Iterator[Info]) -> Generator[Progress, None, Progress]:
-    """Passes on an iteration every `REPORT_EVERY_S` at most; returns the last one's progress."""
-    progress, said = _progress(kind, "fitting", 0.0), 0.0
+def _told(
+    kind: Algorithm, steps: Iterator[Info], keep: Callable[[], bytes] | None = None
+) -> Generator[Progress | bytes, None, Progress]:
+    """Passes on an iteration, and what `keep` returns, as often as is worth it; returns the last one's progress."""
+    progress, said, kept, wait = _progress(kind, "fitting", 0.0), 0.0, time.monotonic(), 0.0
     for info in steps:
-        done = 1.0 if info.converged else info.iteration / info.max_iter
+        ended = info.converged or info.iteration == info.max_iter
+        done = 1.0 if ended else info.iteration / info.max_iter
         progress = _progress(kind, "fitting", (info.init - 1 + done) / info.n_init, info)
         if time.monotonic() - said >= REPORT_EVERY_S:
             yield progress
             said = time.monotonic()
+        if keep is not None and time.monotonic() - kept >= max(REPORT_EVERY_S if ended else KEEP_EVERY_S, wait):
+            content = keep()
+            if len(content) <= KEPT_BYTES:
+                yield content
+            kept, wait = time.monotonic(), len(content) / KEPT_BYTES_PER_S
     return progress
 
 

@@ -73,6 +73,14 @@ def from_bytes(content: bytes) -> FittedModel:
         raise ArtifactCorrupt("The file is not a model that this service wrote.") from error
 
 
+def metadata_of(content: bytes) -> dict[str, str]:
+    """The texts that were saved with the arrays of a safetensors file."""
+    # The format's own layout: eight bytes of length, then JSON with the texts under __metadata__.
+    length = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = orjson.loads(content[8 : 8 + length])["__metadata__"]
+    return metadata
+
+
 def _model(arrays: dict[str, NDArray[Any]], covariance_type: str | None) -> Mixture | Centroids:
     if covariance_type is None:
         return centroids_from_arrays(arrays)
@@ -84,10 +92,7 @@ def _under(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[An
 
 
 def _header(content: bytes) -> dict[str, Any]:
-    # The format's own layout: eight bytes of length, then JSON with our text under __metadata__.
-    length = int.from_bytes(content[:8], "little")
-    metadata = orjson.loads(content[8 : 8 + length])["__metadata__"]
-    header: dict[str, Any] = orjson.loads(metadata["mixtura"])
+    header: dict[str, Any] = orjson.loads(metadata_of(content)["mixtura"])
     if header["format"] != FORMAT:
         raise ValueError(f"format {header['format']!r}")
     return header

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from app.domain.fits import FitRequest
 from app.domain.jobs import (
@@ -18,9 +18,9 @@ from app.domain.jobs import (
     next_status,
 )
 from app.domain.paging import Page, PageRequest
-from app.storage.database import MICROSECONDS, Clock, maybe_moment, moment
+from app.storage.database import MICROSECONDS, Clock, insert_ignore, maybe_moment, moment
 from app.storage.paging import newest_first
-from app.storage.tables import job_events, jobs
+from app.storage.tables import checkpoints, job_events, jobs
 
 EVENTS_AT_ONCE = 500
 
@@ -132,6 +132,23 @@ def report(tx: Connection, claim: Claim, progress: dict[str, Any]) -> bool:
     return True
 
 
+def keep_checkpoint(tx: Connection, claim: Claim, content: bytes) -> bool:
+    """Writes where the job stands, in place of what was written before; False as for `renew`."""
+    if lock_held(tx, claim) is None:
+        return False
+    kept = {"content": content, "kept_at": Clock()}
+    if not insert_ignore(tx, checkpoints, {"job_id": claim.job.id, **kept}):
+        tx.execute(update(checkpoints).where(checkpoints.c.job_id == claim.job.id).values(kept))
+    return True
+
+
+def checkpoint(tx: Connection, job_id: str) -> bytes | None:
+    """Where the job last stood; None when it has not begun, or has ended."""
+    query = select(checkpoints.c.content).where(checkpoints.c.job_id == job_id)
+    content: bytes | None = tx.execute(query).scalar_one_or_none()
+    return content
+
+
 def lock_held(tx: Connection, claim: Claim) -> Job | None:
     """The claimed job, locked for settling; None when the claim is stale."""
     row = tx.execute(select(jobs).where(_held(claim)).with_for_update()).one_or_none()
@@ -155,6 +172,7 @@ def settle(
     """Ends a job that is locked, so that whoever still holds a claim holds nothing; `IllegalTransition` otherwise."""
     error = None if failure is None else {"code": failure.code, "detail": failure.detail}
     ended = _move(tx, job, event, result=result, error=error, lease_until=None, finished_at=Clock())
+    tx.execute(delete(checkpoints).where(checkpoints.c.job_id == job.id))
     append_event(tx, job.id, ended.status, {})
     return ended
 

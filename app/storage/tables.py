@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -154,6 +155,16 @@ job_events = Table(
     Column("name", String(16), nullable=False),
     Column("data", JSON, nullable=False),
     PrimaryKeyConstraint("job_id", "seq"),
+    ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+# Where a job stood, so that it need not begin anew: written while it runs, gone when it has ended.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("kept_at", BigInteger, nullable=False),
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
 )
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from app.compute.process import Done, Failed, Progress, TaskProcess
+from app.compute.process import Checkpoint, Done, Failed, Progress, TaskProcess
 from app.compute.process import ProcessLost as Lost
 from app.domain.errors import DatasetNotFound, NotReady
 from app.domain.jobs import Claim, Failure, FailureCode
@@ -72,7 +72,7 @@ class Slot:
     def _serve(self, claim: Claim) -> None:
         log.info("job %s: attempt %d", claim.job.id, claim.job.attempts, extra=_trace(claim))
         try:
-            self._process.start(asdict(self._training.task(claim.job)))
+            self._process.start(asdict(self._training.task(claim.job)), self._kept(claim))
             self._watch(claim)
         except DatasetNotFound as error:
             self._settlement.fail(claim, Failure(FailureCode.INVALID_REQUEST, error.detail))
@@ -91,6 +91,8 @@ class Slot:
                 case Progress(document):
                     last = document
                     held = self._report(claim, document)
+                case Checkpoint(content):
+                    held = self._keep(claim, content)
                 case Done(document, content):
                     self._settlement.succeed(claim, document | {"artifact": content}, last)
                     return
@@ -120,6 +122,14 @@ class Slot:
     def _report(self, claim: Claim, progress: dict[str, Any]) -> bool:
         with self._database.write() as tx:
             return jobs.report(tx, claim, progress)
+
+    def _keep(self, claim: Claim, content: bytes) -> bool:
+        with self._database.write() as tx:
+            return jobs.keep_checkpoint(tx, claim, content)
+
+    def _kept(self, claim: Claim) -> bytes:
+        with self._database.read() as tx:
+            return jobs.checkpoint(tx, claim.job.id) or b""
 
     def _renew(self, claim: Claim) -> bool:
         with self._database.write() as tx:

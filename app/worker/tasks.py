@@ -10,9 +10,9 @@ from app.services.fitting import FitTask, failure_of, run_fit
 Document = dict[str, Any]
 
 
-def fit(task: Document) -> Generator[Document, None, tuple[Document, bytes]]:
+def fit(task: Document, checkpoint: bytes) -> Generator[Document | bytes, None, tuple[Document, bytes]]:
     """A fit: its document without the file, and the file."""
-    outcome = yield from run_fit(FitTask(**task))
+    outcome = yield from run_fit(FitTask(**task), checkpoint)
     content: bytes = outcome.pop("artifact")
     return outcome, content
 

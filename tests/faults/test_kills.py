@@ -15,7 +15,6 @@ import psutil
 import pytest
 from sqlalchemy import select
 
-from app.storage.database import Database
 from app.storage.tables import aliases, jobs, versions
 from tests.app.api.geyser import fit_document
 from tests.postgres import postgres_database
@@ -60,7 +59,7 @@ def wait_until(service: Service, ended: int, timeout: float = 90) -> None:
 
 def check_invariants(service: Service, accepted: list[str]) -> None:
     """By reading the database and the disk, not by asking the service."""
-    database = Database(service._environment.get("MIXTURA_DATABASE_URL") or f"sqlite:///{service.data_dir}/mixtura.db")
+    database = service.database()
     with database.read() as tx:
         status = {row.id: row.status for row in tx.execute(select(jobs))}
         rows: list[Any] = list(tx.execute(select(versions).order_by(versions.c.version)))

@@ -11,11 +11,17 @@ import numpy as np
 Document = dict[str, Any]
 
 
-def run(task: Document) -> Generator[Document, None, tuple[Document, bytes]]:
+def run(task: Document, checkpoint: bytes) -> Generator[Document | bytes, None, tuple[Document, bytes]]:
     yield {"began": task["do"]}
     match task["do"]:
         case "echo":
             return {"pid": os.getpid(), "value": task["value"], "nan": float("nan")}, b"\x00\xff" * task["size"]
+        case "count":
+            for number in range(len(checkpoint), task["to"]):
+                yield bytes(number + 1)
+                if number + 1 == task["die_at"]:
+                    os._exit(9)
+            return {"from": len(checkpoint)}, b""
         case "raise":
             raise ValueError("as told")
         case "die":

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from app.compute.process import Done, Failed, ProcessLost, Progress, TaskProcess
+from app.compute.process import Checkpoint, Done, Failed, ProcessLost, Progress, TaskProcess
 from tests.app.compute.targets import explain, run
 
 
@@ -23,7 +23,7 @@ def finish(process: TaskProcess, task: dict[str, Any]) -> Progress | Done | Fail
     process.start(task)
     assert process.poll(30) == Progress({"began": task["do"]})
     answer = process.poll(30)
-    assert answer is not None
+    assert isinstance(answer, Progress | Done | Failed)
     return answer
 
 
@@ -101,3 +101,20 @@ def test_it_does_not_outlive_a_parent_that_was_killed(tmp_path: Any) -> None:
         while child.is_running() and child.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
             time.sleep(0.05)
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_process_goes_on_where_the_one_before_it_stood(process: TaskProcess) -> None:
+    task = {"do": "count", "to": 6, "die_at": 4}
+    process.start(task)
+    assert process.poll(30) == Progress({"began": "count"})
+    assert [process.poll(30) for _ in range(4)] == [Checkpoint(bytes(n)) for n in (1, 2, 3, 4)]
+    with pytest.raises(ProcessLost):
+        process.poll(30)
+    process.restart()
+    process.start(task, bytes(4))
+    assert [process.poll(30) for _ in range(4)] == [
+        Progress({"began": "count"}),
+        Checkpoint(bytes(5)),
+        Checkpoint(bytes(6)),
+        Done({"from": 4}, b""),
+    ]

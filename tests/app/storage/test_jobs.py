@@ -254,6 +254,35 @@ def test_what_a_stale_claim_tries_leaves_the_row_as_it_is(database: Database) ->
         assert whole_row(database, stale.job) == before
 
 
+def checkpoint_of(database: Database, job: Job) -> bytes | None:
+    with database.read() as tx:
+        return jobs.checkpoint(tx, job.id)
+
+
+def keep(database: Database, held: Claim, content: bytes) -> bool:
+    with database.write() as tx:
+        return jobs.keep_checkpoint(tx, held, content)
+
+
+def test_a_checkpoint_outlives_its_claim_and_ends_with_the_job(database: Database) -> None:
+    job = add(database)
+    stale = held_claim(database)
+    assert checkpoint_of(database, job) is None
+    assert keep(database, stale, b"\x00one")
+    assert keep(database, stale, b"\xfftwo")
+    for event in (Event.RETRY, Event.HAND_BACK):
+        with database.write() as tx:
+            assert jobs.requeue(tx, stale, event)
+        fresh = held_claim(database)
+        assert not keep(database, stale, b"late")
+        assert checkpoint_of(database, job) == b"\xfftwo"
+        stale = fresh
+    assert settle(database, fresh, Event.FAIL)
+    assert checkpoint_of(database, job) is None
+    assert not keep(database, fresh, b"late")
+    assert checkpoint_of(database, job) is None
+
+
 def test_pages_stay_whole_while_jobs_are_added(database: Database) -> None:
     added = [add(database, model=f"m{i % 2}").id for i in range(7)]
 
