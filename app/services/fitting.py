@@ -23,7 +23,8 @@ from core.preprocess import fit_preprocess
 
 REPORT_EVERY_S = 0.2
 # Where a fit stands is kept every second, and when a restart ends: a restart that was quicker than a report is not
-# worth a write of its own. Large states are kept less often, so that no more than this is written a second, and those that a database would refuse are not kept.
+# worth a write of its own. Large states are kept less often, so that no more than this is written a second, and those
+# that a database would refuse are not kept.
 KEEP_EVERY_S = 1.0
 KEPT_BYTES = 2**28
 KEPT_BYTES_PER_S = 8 * 2**20
