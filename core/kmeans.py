@@ -118,6 +118,21 @@ def inertia_of(centers: Floats, item: tuple[FramedChunk, Memory]) -> float:
     return float((item[0].sample_weight * squares_of(centers, item)).sum())
 
 
+def labels_again(target: Target, given: Centroids, blur: float, item: tuple[FramedChunk, Memory]) -> Ints:
+    """A chunk's labels (m,), asked again of the centres as they are `given` where `blur` may change them."""
+    chunk, memory = item
+    labels = memory.labels.astype(np.int64)
+    with chunk.scratches.borrowed() as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for part in chunk.batches(target.n_clusters):
+            blocks = chunk.blocks(part)
+            found = scratch.array("labels", (len(blocks), chunk.block), target.index_type)
+            unsure = nearest_one(target, blocks, scratch, found, blur)
+            unsure = unsure[unsure < part.stop - part.start] + part.start
+            if unsure.size:
+                labels[unsure] = given.predict(chunk.X[unsure])
+    return labels
+
+
 @dataclass(frozen=True)
 class Farthest:
     """The rows farthest from their centres: squared distances, rows, weights and labels, farthest first."""
@@ -199,12 +214,8 @@ class Lloyd:
     def step(self, centers: Floats) -> Step[Floats]:
         """Assigns every row to its nearest centre, then moves each centre to the mean of its rows."""
         assignment = self.assigned(centers)
-        sums, weights = assignment.sums.copy(), assignment.weights.copy()
-        inertia = self.rows.square + float((centers * (weights[:, None] * centers - 2 * sums)).sum())
-        if not inertia > CANCELLED * self.rows.square:
-            inertia = self._inertia(centers, assignment)
-        moved = self._update(assignment, sums, weights)
-        return Step(moved, inertia, float(((moved - centers) ** 2).sum()))
+        moved = self._update(assignment, assignment.sums.copy(), assignment.weights.copy())
+        return Step(moved, self._inertia(assignment), float(((moved - centers) ** 2).sum()))
 
     def quiet(self, step: Step[Floats], change: float) -> bool:
         """Whether the centres stand still."""
@@ -215,8 +226,8 @@ class Lloyd:
         return 1e-10 * abs(objective)
 
     def finish(self, centers: Floats, objective: float) -> float:
-        """Inertia of the final centres under their own assignment, from differences, in the units of the fit."""
-        return self._inertia(centers, self.assigned(centers))
+        """Inertia of the final centres under their own assignment, in the units of the fit."""
+        return self._inertia(self.assigned(centers))
 
     def pack(self, centers: Floats) -> dict[str, Floats]:
         """Centres in the units of the fit."""
@@ -239,25 +250,19 @@ class Lloyd:
 
         Rows so near the middle of two centres that this rounding may change their labels are asked again.
         """
-        assignment = self.assigned(centers)
-        labels = assignment.labels.astype(np.int64)
         size = max(float(np.abs(given.cluster_centers).max()), float(np.abs(self.rows.offset).max())) / self.rows.scale
         blur = (
             ROUNDINGS * float(np.sqrt(centers.shape[1])) * float(np.finfo(given.cluster_centers.dtype).eps) * (size + 2)
         )
-        target = Target.of(centers)
-        for chunk in self.rows.chunks:
-            with chunk.scratches.borrowed() as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                for part in chunk.batches(centers.shape[0]):
-                    blocks = chunk.blocks(part)
-                    found = scratch.array("labels", (len(blocks), chunk.block), target.index_type)
-                    unsure = nearest_one(target, blocks, scratch, found, blur)
-                    unsure = unsure[unsure < part.stop - part.start] + part.start
-                    if unsure.size:
-                        labels[unsure + chunk.start] = given.predict(chunk.X[unsure])
-        return labels
+        again = partial(labels_again, Target.of(centers), given, blur)
+        return np.concatenate(self._map(again, self.assigned(centers)))
 
-    def _inertia(self, centers: Floats, assignment: Assignment) -> float:
+    def _inertia(self, assignment: Assignment) -> float:
+        """Σ w ‖z‖² + Σₖ (Wₖ ‖cₖ‖² − 2 cₖ·Sₖ), or the sum of differences where that would cancel."""
+        centers, sums, weights = assignment.centers, assignment.sums, assignment.weights
+        inertia = self.rows.square + float((centers * (weights[:, None] * centers - 2 * sums)).sum())
+        if inertia > CANCELLED * self.rows.square:
+            return inertia
         return sum(self._map(partial(inertia_of, centers), assignment))
 
     def _map(self, function: Callable[[tuple[FramedChunk, Memory]], Result], assignment: Assignment) -> list[Result]:
