@@ -65,6 +65,7 @@ class Version:
     artifact: Mapping[str, Any]
     created_at: datetime
     _http: Http = field(repr=False, compare=False)
+    lineage: Mapping[str, Any] | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: list[str] = field(default_factory=list)

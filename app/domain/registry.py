@@ -29,6 +29,7 @@ class Version:
     preprocess: dict[str, Any]
     dataset: str | None
     job: str | None
+    lineage: dict[str, Any] | None
     artifact: ArtifactRef
     created_at: datetime
     tags: dict[str, str]

@@ -14,6 +14,7 @@ from app.domain.jobs import Failure, FailureCode
 from app.domain.labels import text_of
 from app.services import checkpoint
 from app.services.algorithms import Algorithm, algorithm
+from app.services.lineage import lineage_of_fit
 from app.services.model_file import FittedModel, to_bytes
 from core.affine import AffineMap
 from core.anomaly import ScoreQuantiles
@@ -35,12 +36,13 @@ Progress = dict[str, Any]
 
 @dataclass(frozen=True)
 class FitTask:
-    """A fit and where its rows are: a matrix file whose columns are `columns`."""
+    """A fit and where its rows are: a matrix file whose columns are `columns`; `sha256` is the dataset's."""
 
     request: dict[str, Any]
     path: str
     columns: list[str]
     categories: dict[str, list[str]]
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -111,16 +113,16 @@ def run_fit(task: FitTask, kept: bytes = b"") -> Generator[Progress | bytes, Non
     quantiles = ScoreQuantiles.from_scores(kind.scores(fitted, Z, preprocess.log_abs_det))
     contamination = request.anomaly.contamination
     model = FittedModel(kind.name, tuple(data.names), fitted, preprocess, quantiles, contamination)
-    return {
-        "algorithm": kind.name,
+    facts = {
         "params": request.params,
-        "feature_names": data.names,
         "n_samples": len(Z),
         "metrics": metrics,
         "anomaly": asdict(request.anomaly) | {"threshold": quantiles.threshold(contamination)},
         "preprocess": asdict(request.preprocess) | {"n_features_out": preprocess.n_features_out},
-        "artifact": to_bytes(model),
+        "lineage": lineage_of_fit(request.data, task.sha256),
     }
+    names = {"algorithm": kind.name, "feature_names": data.names}
+    return names | facts | {"artifact": to_bytes(model, facts)}
 
 
 def build_estimator(

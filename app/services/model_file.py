@@ -31,8 +31,8 @@ class FittedModel:
     contamination: float
 
 
-def to_bytes(fitted: FittedModel) -> bytes:
-    """The file's content."""
+def to_bytes(fitted: FittedModel, facts: dict[str, Any]) -> bytes:
+    """The file's content; `facts` are what the registry tells of the version beside it, as plain JSON."""
     arrays: dict[str, NDArray[Any]] = {f"model/{name}": array for name, array in to_arrays(fitted.model).items()}
     arrays |= {"preprocess/offset": fitted.preprocess.offset, "preprocess/scale": fitted.preprocess.scale}
     if fitted.preprocess.rotation is not None:
@@ -46,6 +46,7 @@ def to_bytes(fitted: FittedModel) -> bytes:
         "covariance_type": getattr(fitted.model, "covariance_type", None),
         "feature_names": fitted.feature_names,
         "contamination": fitted.contamination,
+        "facts": facts,
     }
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     return save(contiguous, metadata={"mixtura": orjson.dumps(header).decode()})

@@ -91,7 +91,7 @@ class TrainingService:
 
     def _task(self, request: FitRequest, dataset: Dataset) -> FitTask:
         path = str(self._artifacts.path(dataset.key))
-        return FitTask(request.to_document(), path, dataset.feature_names, dataset.categories)
+        return FitTask(request.to_document(), path, dataset.feature_names, dataset.categories, dataset.sha256)
 
     def _enqueue(self, request: FitRequest, key: IdempotencyKey | None) -> Accepted:
         job_id = new_id()

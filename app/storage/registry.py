@@ -248,6 +248,7 @@ def _version(row: Row[Any], named: list[str]) -> Version:
         preprocess=row.preprocess,
         dataset=row.dataset_id,
         job=row.job_id,
+        lineage=row.lineage,
         artifact=ArtifactRef(row.artifact_key, row.artifact_sha256, row.artifact_bytes),
         created_at=moment(row.created_at),
         tags=row.tags,

@@ -83,6 +83,7 @@ versions = Table(
     Column("preprocess", JSON, nullable=False),
     Column("dataset_id", String(36)),
     Column("job_id", String(36)),
+    Column("lineage", JSON(none_as_null=True)),
     Column("artifact_key", String(255), nullable=False),
     Column("artifact_sha256", String(64), nullable=False),
     Column("artifact_bytes", BigInteger, nullable=False),
@@ -171,7 +172,7 @@ checkpoints = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("scope", String(64), nullable=False),
+    Column("scope", String(128), nullable=False),
     Column("key", String(255), nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("answer", JSON(none_as_null=True)),

@@ -1,7 +1,7 @@
 """Models, versions and aliases."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -66,6 +66,24 @@ class Artifact(Answer):
     bytes: int
 
 
+class TrainingDataset(Answer):
+    """The rows that a version was fitted on, as they were then."""
+
+    id: str
+    sha256: str = Field(description="Of the bytes that were sent.")
+    features: list[str] | None = Field(None, description="The columns that were named; null: all that are not below.")
+    sample_weight: str | None = Field(None, description="A column.")
+    labels: str | None = Field(None, description="A column.")
+
+
+class Lineage(Answer):
+    """Where a version comes from; kept with it, whatever becomes of the job and the dataset."""
+
+    origin: Literal["fit"]
+    dataset: TrainingDataset | None = None
+    libraries: dict[str, str] | None = Field(None, description="What computed it: library → version.")
+
+
 class Version(Answer):
     """A fitted model: it never changes."""
 
@@ -81,6 +99,7 @@ class Version(Answer):
     preprocess: dict[str, Any]
     dataset: str | None = Field(description="Id of the dataset it was fitted on.")
     job: str | None
+    lineage: Lineage | None = Field(description="Null where nothing is known: of a version older than this record.")
     artifact: Artifact
     created_at: datetime
     description: str | None

@@ -1,9 +1,12 @@
 """Models, versions, aliases and files over HTTP."""
 
 import hashlib
+import platform
 
 import httpx
+import numpy as np
 import pytest
+import scipy
 from safetensors.numpy import load
 
 from tests.app.api.geyser import GEYSER, fit
@@ -39,6 +42,27 @@ def test_the_file_is_safetensors_and_its_etag_its_hash(http: httpx.Client, model
     assert arrays["model/means"].tolist() == parameters["means"]
     unchanged = http.get(answer.request.url.path, headers={"If-None-Match": answer.headers["etag"]})
     assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+def test_where_a_version_comes_from_outlives_its_dataset(http: httpx.Client, model_name: str) -> None:
+    sent = "a,b,w\n" + "".join(f"{i},{i * i % 7},{i % 3 + 1}\n" for i in range(40)) + f"3,4,{len(model_name)}\n"
+    dataset = http.post("/v1/datasets", content=sent, headers={"Content-Type": "text/csv"}).json()
+    data = {"dataset": dataset["id"], "features": ["b", "a"], "sample_weight": "w"}
+    job = fit(http, model_name, data=data)
+    http.delete(f"/v1/datasets/{dataset['id']}").raise_for_status()
+    version = http.get(f"/v1/models/{model_name}/versions/1").json()
+    assert version["job"] == job["id"]
+    lineage = version["lineage"]
+    assert lineage["origin"] == "fit"
+    assert lineage["dataset"] == {
+        "id": dataset["id"],
+        "sha256": hashlib.sha256(sent.encode()).hexdigest(),
+        "features": ["b", "a"],
+        "sample_weight": "w",
+        "labels": None,
+    }
+    libraries = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
+    assert lineage["libraries"] == libraries | {"mixtura": http.get("/openapi.json").json()["info"]["version"]}
 
 
 def test_aliases_move_and_remember(http: httpx.Client, model_name: str) -> None:

@@ -24,9 +24,9 @@ def test_what_was_written_is_read_to_the_bit(covariance_type: str | None, prepro
         model = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(Z).mixture_
         scores = -model.score_samples(Z)
     fitted = FittedModel("any", ("a", "b", "ü"), model, way, ScoreQuantiles.from_scores(scores), 0.04)
-    content = to_bytes(fitted)
+    content = to_bytes(fitted, {})
     again = from_bytes(content)
-    assert to_bytes(again) == content
+    assert to_bytes(again, {}) == content
     assert again.feature_names == ("a", "b", "ü")
     assert np.array_equal(again.model.predict(Z), model.predict(Z))
     assert again.training_scores.threshold(0.1) == fitted.training_scores.threshold(0.1)
@@ -43,7 +43,7 @@ def test_anything_else_is_refused_by_name(content: bytes) -> None:
 def test_another_format_is_refused() -> None:
     model = KMeans(1).fit(X).centroids_
     scores = ScoreQuantiles.from_scores(model.nearest(X)[1])
-    content = to_bytes(FittedModel("kmeans", ("a", "b", "c"), model, fit_preprocess(X), scores, 0.01))
+    content = to_bytes(FittedModel("kmeans", ("a", "b", "c"), model, fit_preprocess(X), scores, 0.01), {})
     assert json.dumps("mixtura-model/1").encode()[1:-1] in content
     with pytest.raises(ArtifactCorrupt):
         from_bytes(content.replace(b"mixtura-model/1", b"mixtura-model/9"))

@@ -28,7 +28,7 @@ def add(database: Database, artifacts: ArtifactStore, alias: str | None = None) 
         centroids = KMeans(1).fit([[float(number)]]).centroids_
         scores = ScoreQuantiles.from_scores([0.0])
         fitted = FittedModel("kmeans", ("x0",), centroids, AffineMap.identity(1), scores, 0.01)
-        ref = artifacts.put(f"models/{number}.safetensors", to_bytes(fitted))
+        ref = artifacts.put(f"models/{number}.safetensors", to_bytes(fitted, {}))
         file = {"artifact_key": ref.key, "artifact_sha256": ref.sha256, "artifact_bytes": ref.bytes}
         table.add_version(tx, VERSION | file | {"model": "m", "version": number, "tags": {}})
         if alias is not None:
