@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     job_lease_s: float = Field(
         15, ge=1, description="How long a job stays with a worker that gives no sign of life, in seconds."
     )
+    job_retention_days: int = Field(
+        30, ge=1, description="Days after which ended jobs go, and datasets that nothing refers to; versions stay."
+    )
     job_memory_bytes: int | None = Field(
         None, ge=2**20, description="Memory that one fit may take, in bytes; unset: no limit of our own."
     )

@@ -54,6 +54,7 @@ KINDS: dict[type[MixturaError], Kind] = {
     domain.PreconditionFailed: Kind("precondition-failed", 412, "It has changed meanwhile"),
     domain.QueueFull: Kind("queue-full", 503, "The queue is full", {"Retry-After": "5"}),
     domain.NotReady: Kind("not-ready", 503, "The service is not ready", {"Retry-After": "1"}),
+    domain.GivenUp: Kind("not-ready", 503, "The service is not ready", {"Retry-After": "1"}),
     domain.ArtifactCorrupt: Kind("artifact-corrupt", 503, "A stored file is damaged"),
 }
 

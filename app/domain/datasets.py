@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Dataset:
-    """`categories` gives, for a column that holds codes, the texts that the codes stand for."""
+    """`categories` gives, for a column that holds codes, the texts that the codes stand for.
+
+    `sha256` is that of the bytes sent, `file_sha256` that of the file under `key`: None where it was not kept yet.
+    """
 
     id: str
     name: str | None
@@ -21,4 +24,5 @@ class Dataset:
     summary: list[dict[str, Any]]
     categories: dict[str, list[str]]
     key: str
+    file_sha256: str | None
     created_at: datetime

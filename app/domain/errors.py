@@ -150,6 +150,10 @@ class NotReady(MixturaError):
     code = "not-ready"
 
 
+class GivenUp(NotReady):
+    """A stored file was not registered for so long that it may not be any more; its writer removes it."""
+
+
 class ArtifactCorrupt(MixturaError):
     """A stored file is not what was stored."""
 

@@ -1,11 +1,9 @@
 """Datasets: a matrix stored once, whoever sends it again."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import orjson
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from app.domain.datasets import Dataset
-from app.domain.errors import DatasetInUse, DatasetNotFound, InvalidRequest
+from app.domain.errors import DatasetInUse, DatasetNotFound, GivenUp, InvalidRequest
 from app.domain.fits import DataRef
 from app.domain.idempotency import IdempotencyKey
 from app.domain.ids import new_id
@@ -22,7 +20,7 @@ from app.domain.paging import Page, PageRequest
 from app.domain.rows import MAX_FEATURES, Rows, check_names
 from app.services.fitting import TrainingData
 from app.storage import datasets as table
-from app.storage import idempotency, jobs
+from app.storage import files, idempotency, jobs
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
 
@@ -62,6 +60,10 @@ class Matrix:
     X: NDArray[np.float64]
     names: list[str]
     categories: dict[str, list[str]]
+
+    def save(self, file: IO[bytes]) -> None:
+        """Writes the matrix as NPY."""
+        np.save(file, self.X, allow_pickle=False)
 
     def facts(self) -> dict[str, Any]:
         """What a dataset tells of itself."""
@@ -157,49 +159,62 @@ class DatasetService:
             job = jobs.unfinished_on_dataset(tx, dataset.id)
             if job is not None:
                 raise DatasetInUse(f"The dataset {reference!r} is used by job {job}, which has not ended.")
-            table.remove(tx, dataset.id)
+            table.remove(tx, dataset.id, dataset.key)
         self._artifacts.delete(dataset.key)
 
     def _store(self, matrix: Matrix, identity: str, sha256: str, size: int, register: Register) -> tuple[Dataset, bool]:
-        """Puts the file in place, then lets `register` insert its row; a file that came to nothing is removed.
+        """Puts the file in place, then lets `register` insert its row.
 
         A dataset that is known keeps its file; one that was lost is written again.
         """
-        with self._database.read() as tx:
-            known = table.by_identity(tx, identity)
-        if known is not None and not self._artifacts.path(known.key).exists():
-            self._write(known.key, matrix.X)
+        row = matrix.facts() | {"identity": identity, "sha256": sha256, "bytes": size}
+        if self._is_known(identity, matrix):
+            try:
+                with self._database.write() as tx:
+                    return register(tx, lambda tx: _known(tx, identity))
+            except _Deleted:  # since it was found
+                pass
         fresh = new_id()
         key = f"datasets/{fresh}.npy"
-        if known is None:
-            self._write(key, matrix.X)
-        kept: str | None = None
+        files.announce(self._database, key)
+        file = self._artifacts.write(key, matrix.save)
 
         def insert(tx: Connection) -> Dataset:
-            found = table.by_identity(tx, identity)
-            if found is not None:
-                return found
-            if known is not None:  # it was deleted since it was found
-                self._write(key, matrix.X)
-            row = {"id": fresh, "key": key, "identity": identity, "sha256": sha256, "bytes": size}
-            table.add(tx, matrix.facts() | row)
-            added = table.by_identity(tx, identity)  # ours, or that of an equal request at the same time
-            assert added is not None
-            return added
+            table.add(tx, row | {"id": fresh, "key": key, "file_sha256": file.sha256})
+            return _known(tx, identity)  # ours, or that of an equal request at the same time
 
         try:
             with self._database.write() as tx:
                 dataset, replayed = register(tx, insert)
-            kept = dataset.key
-            return dataset, replayed
-        finally:
-            if kept != key:
-                self._artifacts.delete(key)
+        except GivenUp:
+            self._artifacts.delete(key)
+            raise
+        if dataset.key != key:
+            self._artifacts.delete(key)
+        return dataset, replayed
 
-    def _write(self, key: str, X: NDArray[np.float64]) -> None:
-        with tempfile.NamedTemporaryFile(dir=self._artifacts.root, delete=False) as file:
-            np.save(file, X, allow_pickle=False)
-        self._artifacts.adopt(key, Path(file.name))
+    def _is_known(self, identity: str, matrix: Matrix) -> bool:
+        with self._database.read() as tx:
+            known = table.by_identity(tx, identity)
+        if known is None or self._artifacts.stamp(known.key) is not None:
+            return known is not None
+        with self._database.write() as tx:  # locked, so that nobody deletes it, or writes it as well
+            known = table.by_identity(tx, identity, lock=True)
+            if known is not None:
+                table.rewritten(tx, known.id, self._artifacts.write(known.key, matrix.save).sha256)
+        return known is not None
+
+
+class _Deleted(Exception):
+    """A dataset that was known a moment ago is not there."""
+
+
+def _known(tx: Connection, identity: str) -> Dataset:
+    found = table.by_identity(tx, identity, lock=True)
+    if found is None:
+        raise _Deleted
+    table.sent_again(tx, found.id)
+    return found
 
 
 def not_found(reference: str) -> DatasetNotFound:

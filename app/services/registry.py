@@ -56,8 +56,7 @@ class RegistryService:
             if model.aliases:
                 pointing = ", ".join(f"{alias!r} → {version}" for alias, version in model.aliases.items())
                 raise VersionInUse(f"Aliases of {name!r} point at its versions ({pointing}); delete them first.")
-            keys = table.artifact_keys(tx, name)
-            table.remove_model(tx, name)
+            keys = table.remove_model(tx, name)
         for key in keys:
             self._artifacts.delete(key)
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from app.domain.errors import MixturaError
+from app.domain.errors import GivenUp
 from app.domain.fits import FitRequest
 from app.domain.jobs import Claim, Event, Failure
-from app.storage import jobs, registry
+from app.storage import files, jobs, registry
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
 
@@ -24,11 +24,13 @@ class SettlementService:
         request = FitRequest.from_document(claim.job.request)
         content: bytes = outcome.pop("artifact")
         # The token is part of the name: no two claims ever write the same file.
-        ref = self._artifacts.put(f"models/{claim.job.id}-{claim.token}.safetensors", content)
+        key = f"models/{claim.job.id}-{claim.token}.safetensors"
+        files.announce(self._database, key)
+        ref = self._artifacts.put(key, content)
         try:
-            held = self._register(claim, request, outcome, ref, progress)
-        except MixturaError:
-            self._artifacts.delete(ref.key)
+            held = self._register(claim, request, outcome, ref, progress)  # if it is cut short, the janitor sees to it
+        except GivenUp:
+            self._artifacts.delete(key)
             raise
         if not held:
             self._artifacts.delete(ref.key)

@@ -2,13 +2,15 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from app.domain.errors import ArtifactCorrupt, NotReady
 from app.domain.registry import ArtifactRef
+
+_UNFINISHED = ".new-"
 
 
 class ArtifactStore:
@@ -31,61 +33,103 @@ class ArtifactStore:
         return self.root / key
 
     def put(self, key: str, content: bytes) -> ArtifactRef:
-        """Stores the bytes: a temporary file, fsynced, renamed, its directory fsynced."""
-        target = self._target(key)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            self._publish(Path(name), target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        return ArtifactRef(key, hashlib.sha256(content).hexdigest(), len(content))
+        """Stores the bytes; raises `NotReady` when they cannot be written."""
+        return self.write(key, lambda file: file.write(content))
 
-    def adopt(self, key: str, file: Path) -> None:
-        """Stores a finished file by moving it in."""
-        target = self._target(key)
-        if file.stat().st_dev != target.parent.stat().st_dev:
-            file = Path(shutil.move(file, target.parent / f".new-{file.name}"))
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-        self._publish(file, target)
+    def write(self, key: str, save: Callable[[IO[bytes]], object]) -> ArtifactRef:
+        """Stores what `save` writes: beside its place, fsynced, renamed, its directory fsynced.
+
+        A key has one writer. Raises `NotReady` when nothing can be written, and leaves nothing then.
+        """
+        target = self.path(key)
+        unfinished = _unfinished(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with unfinished.open("wb") as file:
+                    save(file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                ref = _measure(key, unfinished)
+                _publish(unfinished, target)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise NotReady(f"The artifact store cannot be written: {error.strerror}.") from error
+        return ref
 
     def get(self, ref: ArtifactRef) -> bytes:
         """The bytes, verified; raises `ArtifactCorrupt` when they are not those that were stored."""
         try:
             content = self.path(ref.key).read_bytes()
-        except FileNotFoundError:
-            raise ArtifactCorrupt(f"The stored file of this version ({ref.sha256[:12]}…) is gone.") from None
-        if hashlib.sha256(content).hexdigest() != ref.sha256:
-            raise ArtifactCorrupt(
-                f"The stored file of this version no longer has the checksum {ref.sha256[:12]}… "
-                "that it was written with."
-            )
+        except OSError as error:
+            raise _unreadable(ref, error) from error
+        _compare(ref, hashlib.sha256(content).hexdigest())
         return content
 
+    def verify(self, ref: ArtifactRef) -> None:
+        """Raises `ArtifactCorrupt` as `get` does, without holding the file in memory."""
+        try:
+            found = _measure(ref.key, self.path(ref.key))
+        except OSError as error:
+            raise _unreadable(ref, error) from error
+        _compare(ref, found.sha256)
+
+    def stamp(self, key: str) -> tuple[int, ...] | None:
+        """What changes when somebody writes to the file; None when it is gone."""
+        try:
+            found = self.path(key).stat()
+        except OSError:
+            return None
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
+
     def delete(self, key: str) -> None:
-        """Removes the file, if it is there."""
-        self.path(key).unlink(missing_ok=True)
+        """Removes the file and what a writer of it left, if they are there."""
+        target = self.path(key)
+        target.unlink(missing_ok=True)
+        _unfinished(target).unlink(missing_ok=True)
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all files, unfinished ones left out."""
+        for directory, _, names in os.walk(self.root):
+            for name in names:
+                if not name.startswith(_UNFINISHED):
+                    yield (Path(directory) / name).relative_to(self.root).as_posix()
 
     def ping(self) -> None:
         """Raises `NotReady` when nothing can be written."""
         if not os.access(self.root, os.W_OK):
             raise NotReady("The artifact store cannot be written.")
 
-    def _target(self, key: str) -> Path:
-        target = self.path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
 
-    def _publish(self, file: Path, target: Path) -> None:
-        file.chmod(0o644)
-        file.rename(target)
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+def _unfinished(target: Path) -> Path:
+    return target.with_name(_UNFINISHED + target.name)
+
+
+def _measure(key: str, path: Path) -> ArtifactRef:
+    with path.open("rb") as file:
+        return ArtifactRef(key, hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
+
+
+def _compare(ref: ArtifactRef, sha256: str) -> None:
+    if sha256 != ref.sha256:
+        raise ArtifactCorrupt(
+            f"The stored file no longer has the checksum {ref.sha256[:12]}… that it was written with."
+        )
+
+
+def _unreadable(ref: ArtifactRef, error: OSError) -> ArtifactCorrupt:
+    if isinstance(error, FileNotFoundError):
+        return ArtifactCorrupt(f"The stored file ({ref.sha256[:12]}…) is gone.")
+    return ArtifactCorrupt(f"The stored file ({ref.sha256[:12]}…) cannot be read: {error.strerror}.")
+
+
+def _publish(file: Path, target: Path) -> None:
+    file.chmod(0o644)
+    file.rename(target)
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

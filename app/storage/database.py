@@ -91,7 +91,9 @@ def _answering() -> Iterator[None]:
 
 def insert_ignore(tx: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Inserts a row unless one with its key is there; tells whether it did."""
-    return tx.execute(dialect_insert(tx, table).values(**values).on_conflict_do_nothing()).rowcount == 1
+    statement = dialect_insert(tx, table).values(**values).on_conflict_do_nothing()
+    # Without the option psycopg's count is lost before it is asked for.
+    return tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def dialect_insert(tx: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

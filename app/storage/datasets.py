@@ -6,14 +6,28 @@ from sqlalchemy import Connection, Row, Select, delete, or_, select, update
 
 from app.domain.datasets import Dataset
 from app.domain.paging import Page, PageRequest
+from app.storage import files
 from app.storage.database import Clock, insert_ignore, moment
 from app.storage.paging import newest_first
 from app.storage.tables import dataset_names, datasets
 
 
 def add(tx: Connection, dataset: dict[str, Any]) -> bool:
-    """Inserts the dataset unless one of the same identity is there; tells whether it did."""
-    return insert_ignore(tx, datasets, dataset | {"created_at": Clock()})
+    """Inserts the dataset, whose file was announced, unless one of the same identity is there; tells whether it did."""
+    added = insert_ignore(tx, datasets, dataset | {"created_at": Clock(), "seen_at": Clock()})
+    if added:
+        files.name(tx, dataset["key"])
+    return added
+
+
+def sent_again(tx: Connection, dataset_id: str) -> None:
+    """The same bytes came once more: from now on the dataset counts as new."""
+    tx.execute(update(datasets).where(datasets.c.id == dataset_id).values(seen_at=Clock()))
+
+
+def rewritten(tx: Connection, dataset_id: str, file_sha256: str) -> None:
+    """The dataset's file was lost and is there again."""
+    tx.execute(update(datasets).where(datasets.c.id == dataset_id).values(file_sha256=file_sha256))
 
 
 def name(tx: Connection, dataset_id: str, given: str) -> None:
@@ -24,9 +38,10 @@ def name(tx: Connection, dataset_id: str, given: str) -> None:
         tx.execute(update(dataset_names).where(*here).values(named_at=Clock()))
 
 
-def by_identity(tx: Connection, identity: str) -> Dataset | None:
-    """The dataset of these very bytes, or None."""
-    return _one(tx, _query().where(datasets.c.identity == identity))
+def by_identity(tx: Connection, identity: str, *, lock: bool = False) -> Dataset | None:
+    """The dataset of these very bytes, or None; `lock` as for `find`."""
+    query = _query().where(datasets.c.identity == identity)
+    return _one(tx, query.with_for_update(of=datasets) if lock else query)
 
 
 def find(tx: Connection, reference: str, *, lock: bool = False) -> Dataset | None:
@@ -51,9 +66,10 @@ def page(tx: Connection, request: PageRequest) -> Page[Dataset]:
     return newest_first(tx, _query(), datasets.c.id, request, _dataset)
 
 
-def remove(tx: Connection, dataset_id: str) -> None:
-    """Deletes the row; the file is the caller's."""
+def remove(tx: Connection, dataset_id: str, key: str) -> None:
+    """Deletes the row; its file goes after the transaction, by the caller or the janitor."""
     tx.execute(delete(datasets).where(datasets.c.id == dataset_id))
+    files.release(tx, [key])
 
 
 def _query() -> Select[Any]:
@@ -86,5 +102,6 @@ def _dataset(row: Row[Any]) -> Dataset:
         summary=row.summary,
         categories=row.categories,
         key=row.key,
+        file_sha256=row.file_sha256,
         created_at=moment(row.created_at),
     )

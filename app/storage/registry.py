@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, fu
 from app.domain.ids import new_id
 from app.domain.paging import Page, PageRequest
 from app.domain.registry import Alias, AliasMove, ArtifactRef, Filter, Model, Version, VersionSummary
+from app.storage import files
 from app.storage.database import Clock, dialect_insert, insert_ignore, moment
 from app.storage.paging import newest_first
 from app.storage.tables import alias_moves, aliases, models, versions
@@ -41,14 +42,15 @@ def change_model(tx: Connection, name: str, changes: dict[str, Any]) -> None:
     tx.execute(update(models).where(models.c.name == name).values(**values))
 
 
-def remove_model(tx: Connection, name: str) -> None:
-    """Deletes the model with its versions and history; aliases must be gone before."""
+def remove_model(tx: Connection, name: str) -> list[str]:
+    """Deletes the model with its versions and history; aliases must be gone before.
+
+    Gives the keys of the files, which go after the transaction, by the caller or the janitor.
+    """
+    keys = list(tx.execute(select(versions.c.artifact_key).where(versions.c.model == name)).scalars())
     tx.execute(delete(models).where(models.c.name == name))
-
-
-def artifact_keys(tx: Connection, name: str) -> list[str]:
-    """The files of a model's versions."""
-    return list(tx.execute(select(versions.c.artifact_key).where(versions.c.model == name)).scalars())
+    files.release(tx, keys)
+    return keys
 
 
 def next_version(tx: Connection, name: str, description: str | None, tags: dict[str, str]) -> int:
@@ -64,7 +66,8 @@ def next_version(tx: Connection, name: str, description: str | None, tags: dict[
 
 
 def add_version(tx: Connection, values: dict[str, Any]) -> None:
-    """A new version, under a number from `next_version`."""
+    """A new version, under a number from `next_version`; its file was announced (`app.storage.files`) and written."""
+    files.name(tx, values["artifact_key"])
     tx.execute(insert(versions).values(**values, created_at=Clock()))
 
 
@@ -99,8 +102,9 @@ def page_versions(tx: Connection, name: str, wanted: Filter, request: PageReques
 
 
 def remove_version(tx: Connection, name: str, number: int) -> None:
-    """Deletes the row; the file is the caller's. Its number is never given again."""
-    tx.execute(delete(versions).where(versions.c.model == name, versions.c.version == number))
+    """Deletes the row; its file goes as for `remove_model`, its number is never given again."""
+    gone = delete(versions).where(versions.c.model == name, versions.c.version == number)
+    files.release(tx, list(tx.execute(gone.returning(versions.c.artifact_key)).scalars()))
 
 
 def pointing_at(tx: Connection, name: str, number: int) -> list[str]:

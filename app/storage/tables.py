@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKeyConstraint,
@@ -41,7 +42,12 @@ datasets = Table(
     Column("summary", JSON, nullable=False),
     Column("categories", JSON, nullable=False),
     Column("key", String(255), nullable=False),
+    # Of the stored file; null for one that was stored before this was kept.
+    Column("file_sha256", String(64)),
     Column("created_at", BigInteger, nullable=False),
+    # When the same bytes were last sent.
+    Column("seen_at", BigInteger, nullable=False, server_default="0"),
+    Index(None, "seen_at"),
 )
 
 # A name may be given to many uploads, and an upload may have many names: a name means its newest dataset.
@@ -92,6 +98,7 @@ versions = Table(
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("model", "version"),
     ForeignKeyConstraint(["model"], ["models.name"], ondelete="CASCADE"),
+    Index(None, "dataset_id"),
 )
 
 aliases = Table(
@@ -146,6 +153,7 @@ jobs = Table(
     Index(None, "status", "priority", "id"),
     Index(None, "model", "id"),
     Index(None, "dataset_id"),
+    Index(None, "finished_at"),
 )
 
 job_events = Table(
@@ -167,6 +175,16 @@ checkpoints = Table(
     Column("content", LargeBinary, nullable=False),
     Column("kept_at", BigInteger, nullable=False),
     ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+)
+
+# Files that no row names: announced before they are written, doomed when nothing will name them any more.
+unnamed_files = Table(
+    "unnamed_files",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("doomed", Boolean, nullable=False),
+    Index(None, "doomed", "since"),
 )
 
 idempotency_keys = Table(

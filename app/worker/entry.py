@@ -14,11 +14,13 @@ from app.observability.logs import configure_logging
 from app.services.datasets import DatasetService
 from app.services.settlement import SettlementService
 from app.services.training import TrainingService
+from app.services.upkeep import UpkeepService
 from app.settings import Settings
 from app.storage import jobs, workers
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
 from app.storage.opening import open_storage
+from app.worker.janitor import start_janitor
 from app.worker.signals import Signals
 from app.worker.slot import Slot
 from app.worker.tasks import explain, fit
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
 FORGOTTEN_S = 3600.0
+JANITOR_STOP_S = 1.0  # what it has not done by then, another will
 
 
 def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int:
@@ -48,12 +51,15 @@ def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int
     threads = [threading.Thread(target=slot.run, name=f"slot-{i}") for i, slot in enumerate(slots)]
     for thread in threads:
         thread.start()
+    upkeep = UpkeepService(database, artifacts, settings.job_retention_days, settings.job_lease_s)
+    janitor = start_janitor(upkeep, signals.stopping)
     log.info("worker %s: %d slots", worker, concurrency)
     while not signals.stopping.is_set():
         _show_life(database, worker, concurrency)
         signals.stopping.wait(HEARTBEAT_S)
     for thread in threads:
         thread.join()
+    janitor.join(JANITOR_STOP_S)
     try:
         retire(database, worker)
     except NotReady as error:  # its row ends by silence, its leases by time

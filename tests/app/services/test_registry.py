@@ -3,10 +3,12 @@
 import pytest
 
 from app.domain.errors import AliasNotFound, ModelNotFound, PreconditionFailed, VersionNotFound
+from app.domain.ids import new_id
 from app.domain.registry import Version
 from app.services.loading import ModelLoader
 from app.services.model_file import FittedModel, to_bytes
 from app.services.registry import RegistryService, alias_etag, model_etag
+from app.storage import files
 from app.storage import registry as table
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
@@ -23,12 +25,14 @@ def registry(database: Database, artifacts: ArtifactStore) -> RegistryService:
 
 def add(database: Database, artifacts: ArtifactStore, alias: str | None = None) -> int:
     """A version with a file of its own, whose only centre is its number."""
+    key = f"models/{new_id()}.safetensors"
+    files.announce(database, key)
     with database.write() as tx:
         number = table.next_version(tx, "m", None, {})
         centroids = KMeans(1).fit([[float(number)]]).centroids_
         scores = ScoreQuantiles.from_scores([0.0])
         fitted = FittedModel("kmeans", ("x0",), centroids, AffineMap.identity(1), scores, 0.01)
-        ref = artifacts.put(f"models/{number}.safetensors", to_bytes(fitted, {}))
+        ref = artifacts.put(key, to_bytes(fitted, {}))
         file = {"artifact_key": ref.key, "artifact_sha256": ref.sha256, "artifact_bytes": ref.bytes}
         table.add_version(tx, VERSION | file | {"model": "m", "version": number, "tags": {}})
         if alias is not None:

@@ -10,7 +10,7 @@ import pytest
 from app.domain.ids import new_id
 from app.domain.paging import Page, PageRequest
 from app.domain.registry import Filter, Model, Version
-from app.storage import registry
+from app.storage import files, registry
 from app.storage.database import Database
 
 VERSION = {
@@ -27,9 +27,11 @@ VERSION = {
 
 
 def add_version(database: Database, model: str, alias: str | None = None, **tags: str) -> int:
+    key = f"models/{new_id()}"
+    files.announce(database, key)
     with database.write() as tx:
         number = registry.next_version(tx, model, None, {})
-        values = {"model": model, "version": number, "artifact_key": f"models/{new_id()}", "tags": tags}
+        values = {"model": model, "version": number, "artifact_key": key, "tags": tags}
         registry.add_version(tx, VERSION | values)
         if alias is not None:
             registry.point_alias(tx, model, alias, number, "test")

@@ -1,0 +1,53 @@
+"""The ledger of files that no row names: not yet, or no more.
+
+A key is announced here, and committed, before its file is written; the transaction that inserts the row which names the
+file takes the key out again, and the one that deletes that row puts it back, doomed. So at every moment each file is
+either named by a row or in this ledger, whatever is killed when. A key that is doomed can never be named any more: the
+two transactions that could disagree meet at its row here. What is doomed is proved to be an orphan.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, false, insert, select, true, update
+
+from app.domain.errors import GivenUp
+from app.storage.database import MICROSECONDS, Clock, Database
+from app.storage.tables import unnamed_files as ledger
+
+
+def announce(database: Database, key: str) -> None:
+    """Says that a file will be written under this key, which is new: keys are never used twice."""
+    with database.write() as tx:
+        tx.execute(insert(ledger).values(key=key, since=Clock(), doomed=False))
+
+
+def name(tx: Connection, key: str) -> None:
+    """From the end of this transaction on, a row names the file.
+
+    Raises `GivenUp` when the key was not announced, or was doomed because its writer took longer than anyone waits.
+    """
+    if tx.execute(delete(ledger).where(ledger.c.key == key, ledger.c.doomed == false())).rowcount != 1:
+        raise GivenUp("What was stored for this was given up, since it was not registered for too long.")
+
+
+def release(tx: Connection, keys: Sequence[str]) -> None:
+    """From the end of this transaction on, no row names these files; nor will one ever again."""
+    if keys:
+        tx.execute(insert(ledger).values(since=Clock(), doomed=True), [{"key": key} for key in keys])
+
+
+def doom(tx: Connection, age_s: float, limit: int) -> list[str]:
+    """Keys of files that may be removed once this transaction has committed.
+
+    Those that were announced more than `age_s` seconds ago are doomed first; one that a transaction is naming at this
+    moment is left alone.
+    """
+    late = select(ledger.c.key).where(ledger.c.doomed == false(), ledger.c.since < Clock() - int(age_s * MICROSECONDS))
+    keys = list(tx.execute(late.limit(limit).with_for_update(skip_locked=True)).scalars())
+    tx.execute(update(ledger).where(ledger.c.key.in_(keys)).values(doomed=True))
+    return list(tx.execute(select(ledger.c.key).where(ledger.c.doomed == true()).limit(limit)).scalars())
+
+
+def forget(tx: Connection, keys: Sequence[str]) -> None:
+    """These files are gone."""
+    tx.execute(delete(ledger).where(ledger.c.key.in_(keys), ledger.c.doomed == true()))
