@@ -8,13 +8,14 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.api import datasets, fits, health, jobs, models, openapi, problem_pages, problems, serving
+from app.api import datasets, fits, health, imports, jobs, models, openapi, problem_pages, problems, serving
 from app.api.admission import Admission
 from app.api.context import RequestContext
 from app.api.deps import Services
 from app.observability.stopping import noticing_signals
 from app.services.datasets import DatasetService
 from app.services.health import HealthService
+from app.services.imports import ImportService
 from app.services.jobs import JobService
 from app.services.loading import ModelLoader
 from app.services.registry import RegistryService
@@ -40,6 +41,7 @@ def build_services(
         training=TrainingService(database, artifacts, stored, settings.max_queued_jobs, wake),
         jobs=JobService(database),
         registry=registry,
+        imports=ImportService(database, artifacts),
         models=ModelLoader(registry),
         health=HealthService(database, artifacts, expects_worker),
     )
@@ -69,7 +71,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.stopping = threading.Event()
-    for router in (datasets, fits, jobs, models, serving, health, problem_pages):
+    for router in (datasets, fits, jobs, models, imports, serving, health, problem_pages):
         app.include_router(router.router)
     key = settings.admin_key.get_secret_value() if settings.admin_key else None
     app.add_middleware(Admission, admin_key=key)

@@ -11,6 +11,7 @@ from app.api.bodies import Parsed
 from app.domain.idempotency import IdempotencyKey
 from app.services.datasets import DatasetService
 from app.services.health import HealthService
+from app.services.imports import ImportService
 from app.services.jobs import JobService
 from app.services.loading import ModelLoader
 from app.services.registry import RegistryService
@@ -25,6 +26,7 @@ class Services:
     training: TrainingService
     jobs: JobService
     registry: RegistryService
+    imports: ImportService
     models: ModelLoader
     health: HealthService
 

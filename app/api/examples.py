@@ -36,3 +36,15 @@ EVALUATE = {
     "plain": {"instances": ROWS},
     "labelled": {"instances": ROWS, "labels": ["long", "short", "long", "short", "long", "short", "long", "long"]},
 }
+IMPORT = {
+    "algorithm": "gaussian_mixture",
+    "parameters": {
+        "covariance_type": "full",
+        "weights": [0.36, 0.64],
+        "means": [[2.04, 54.5], [4.29, 80.0]],
+        "covariances": [[[0.07, 0.44], [0.44, 33.7]], [[0.17, 0.94], [0.94, 36.0]]],
+    },
+    "feature_names": NAMES,
+    "description": "by hand",
+}
+IMPORT_KMEANS = {"algorithm": "kmeans", "parameters": {"cluster_centers": [[2.09, 54.8], [4.3, 80.3]]}}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.client.errors import NotFound
 from app.client.http import Http
 from app.client.records import Alias, AliasMove, read
-from app.client.rows import json_body
+from app.client.rows import Body, artifact_body, json_body
 from app.client.serving import Verbs
 
 __all__ = ["Model", "ModelInfo", "Parameters", "Version", "model_path", "registry_filter"]
@@ -165,6 +165,41 @@ class Model(Verbs):
         finally:
             partial.unlink(missing_ok=True)
         return target
+
+    def import_parameters(
+        self,
+        algorithm: str,
+        parameters: Mapping[str, Any],
+        *,
+        feature_names: Sequence[str] | None = None,
+        alias: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
+    ) -> Version:
+        """A new version from `covariance_type`, `weights`, `means`, `covariances`, or from `cluster_centers`.
+
+        In original features. Raises InvalidRequest, which points at the component that is wrong.
+        """
+        given = {"feature_names": feature_names, "alias": alias, "tags": tags, "description": description}
+        given = {name: value for name, value in given.items() if value is not None}
+        return self._import(json_body({"algorithm": algorithm, "parameters": parameters, **given}), {})
+
+    def import_artifact(
+        self,
+        source: bytes | str | os.PathLike[str],
+        *,
+        alias: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
+    ) -> Version:
+        """A new version from what `download_artifact` wrote, here or elsewhere: an equal model, to the bit."""
+        options = {"alias": alias, "description": description}
+        options |= {f"tags.{name}": value for name, value in (tags or {}).items()}
+        return self._import(artifact_body(source), options)
+
+    def _import(self, body: Body, options: Mapping[str, Any]) -> Version:
+        answer = self._http.json("POST", f"{self._base}/import", params=options, body=body, creates=True)
+        return read(Version, answer, _http=self._http)
 
     def aliases(self) -> Mapping[str, int]:
         """Each alias and the version it points at."""

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Body", "Rows", "Source", "file_body", "instances", "json_body"]
+__all__ = ["Body", "Rows", "Source", "artifact_body", "file_body", "instances", "json_body"]
 
 Rows: TypeAlias = NDArray[Any] | Sequence[Sequence[float | None]] | Sequence[Mapping[str, float | None]]
 """Rows of numbers in feature order, or mappings keyed by feature name; NaN and None are missing values."""
@@ -59,6 +59,14 @@ def file_body(source: bytes | str | os.PathLike[str]) -> Body:
         known = ", ".join(MEDIA_TYPES)
         raise ValueError(f"{path.name}: the ending of a file names its format, one of {known}") from None
     return Body(media_type, lambda: path.open("rb"))
+
+
+def artifact_body(source: bytes | str | os.PathLike[str]) -> Body:
+    """A model file, or the bytes of one."""
+    if isinstance(source, bytes):
+        return Body("application/octet-stream", lambda: nullcontext(source))
+    path = Path(source)
+    return Body("application/octet-stream", lambda: path.open("rb"))
 
 
 def instances(rows: Rows) -> list[Any]:

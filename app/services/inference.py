@@ -90,11 +90,17 @@ class Served(ABC):
     def anomaly(self, X: Floats, contamination: float | None, threshold: float | None) -> Flags:
         """Scores against `threshold`, or against that of a contamination (by default the fit's)."""
         if threshold is None:
-            wanted = self.fitted.contamination if contamination is None else contamination
-            threshold = self.fitted.training_scores.threshold(wanted)
+            threshold = self._threshold(contamination)
         scores = algorithm(self.fitted.algorithm).scores
         score = scores(self.fitted.model, self.inward(X), self._preprocess.log_abs_det)
         return Flags(score, score > threshold, threshold)
+
+    def _threshold(self, contamination: float | None) -> float:
+        wanted = self.fitted.contamination if contamination is None else contamination
+        if self.fitted.training_scores is None or wanted is None:
+            why = "its parameters were given, so there are no scores of training rows; name a threshold"
+            raise self._unsupported("anomaly without a threshold", why)
+        return self.fitted.training_scores.threshold(wanted)
 
     def evaluate(self, X: Floats, labels: list[int] | list[str] | None) -> dict[str, Any]:
         """How well the model suits these rows; with labels, how far its groups are theirs."""

@@ -21,14 +21,17 @@ FORMAT = "mixtura-model/1"
 
 @dataclass(frozen=True)
 class FittedModel:
-    """All that serving needs. `model` lives in the space of `preprocess`; callers in original features."""
+    """All that serving needs. `model` lives in the space of `preprocess`; callers in original features.
+
+    `training_scores` and `contamination` are None where no rows were seen: parameters that were given.
+    """
 
     algorithm: str
     feature_names: tuple[str, ...]
     model: Mixture | Centroids
     preprocess: AffineMap
-    training_scores: ScoreQuantiles
-    contamination: float
+    training_scores: ScoreQuantiles | None
+    contamination: float | None
 
 
 def to_bytes(fitted: FittedModel, facts: dict[str, Any]) -> bytes:
@@ -39,7 +42,8 @@ def to_bytes(fitted: FittedModel, facts: dict[str, Any]) -> bytes:
         arrays["preprocess/rotation"] = fitted.preprocess.rotation
     if fitted.preprocess.units is not None:
         arrays["preprocess/units"] = fitted.preprocess.units
-    arrays |= {"scores/levels": fitted.training_scores.levels, "scores/values": fitted.training_scores.values}
+    if fitted.training_scores is not None:
+        arrays |= {"scores/levels": fitted.training_scores.levels, "scores/values": fitted.training_scores.values}
     header: dict[str, Any] = {
         "format": FORMAT,
         "algorithm": fitted.algorithm,
@@ -55,8 +59,7 @@ def to_bytes(fitted: FittedModel, facts: dict[str, Any]) -> bytes:
 def from_bytes(content: bytes) -> FittedModel:
     """Back from `to_bytes`; raises `ArtifactCorrupt` for anything that it did not write."""
     try:
-        header = _header(content)
-        arrays = load(content)
+        header, arrays = header_of(content), load(content)
         return FittedModel(
             algorithm=header["algorithm"],
             feature_names=tuple(header["feature_names"]),
@@ -67,7 +70,7 @@ def from_bytes(content: bytes) -> FittedModel:
                 rotation=arrays.get("preprocess/rotation"),
                 units=arrays.get("preprocess/units"),
             ),
-            training_scores=ScoreQuantiles(levels=arrays["scores/levels"], values=arrays["scores/values"]),
+            training_scores=_scores(arrays),
             contamination=header["contamination"],
         )
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -92,7 +95,14 @@ def _under(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[An
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _header(content: bytes) -> dict[str, Any]:
+def _scores(arrays: dict[str, NDArray[Any]]) -> ScoreQuantiles | None:
+    if "scores/levels" not in arrays:
+        return None
+    return ScoreQuantiles(levels=arrays["scores/levels"], values=arrays["scores/values"])
+
+
+def header_of(content: bytes) -> dict[str, Any]:
+    """What the file tells beside its arrays; raises `ValueError` or `KeyError` for a file of another kind."""
     header: dict[str, Any] = orjson.loads(metadata_of(content)["mixtura"])
     if header["format"] != FORMAT:
         raise ValueError(f"format {header['format']!r}")

@@ -107,6 +107,7 @@ def examples_of(operation: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 ORDER = {"post /v1/datasets": 0, "post /v1/fits": 1, "put /v1/models/{name}/aliases/{alias}": 2}
+ORDER["post /v1/models/{name}/import"] = 10  # what it makes has no training scores, and would be the latest version
 LAST = [
     "delete /v1/models/{name}/aliases/{alias}",
     "delete /v1/models/{name}/versions/{version}",

@@ -79,9 +79,10 @@ class TrainingDataset(Answer):
 class Lineage(Answer):
     """Where a version comes from; kept with it, whatever becomes of the job and the dataset."""
 
-    origin: Literal["fit"]
-    dataset: TrainingDataset | None = None
+    origin: Literal["fit", "import"]
+    dataset: TrainingDataset | None = Field(None, description="Of an imported version what its file says of it.")
     libraries: dict[str, str] | None = Field(None, description="What computed it: library → version.")
+    file: str | None = Field(None, description="Of an imported version: the sha256 of the file it came as.")
 
 
 class Version(Answer):
@@ -93,7 +94,7 @@ class Version(Answer):
     params: dict[str, Any]
     feature_names: list[str]
     n_features: int
-    n_samples: int
+    n_samples: int = Field(description="Rows it was fitted on; 0 where its parameters were given.")
     metrics: dict[str, Any]
     anomaly: dict[str, Any]
     preprocess: dict[str, Any]
