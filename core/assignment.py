@@ -3,15 +3,15 @@
 __all__ = [
     "Nearest",
     "Target",
-    "assign",
     "block_slices",
     "blocks_of",
     "by_differences",
+    "few_labels",
     "less",
-    "nearest_labels_of",
     "nearest_one",
     "nearest_two",
     "rows_of_block",
+    "told",
 ]
 
 from contextlib import nullcontext
@@ -25,7 +25,6 @@ from scipy.spatial.distance import cdist
 from core.covariance import Spherical
 from core.linalg import EPS
 from core.scratch import Scratch
-from core.sparse_rows import Rows, dense
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints
 
@@ -34,9 +33,6 @@ VANISHING = 1e-250
 
 # Squares this many times that of the centres' extent: a difference of two of them has lost half its digits.
 FAR = 1e16
-
-# Rows × centres × features below which differences cost less than preparing a product.
-FEW = 2**15
 
 # Products of so many rows at a time that (k + d) × rows numbers stay near the processor, doubles and single floats:
 # fewer cost threads more turns.
@@ -179,23 +175,35 @@ def nearest_one(
         return np.empty(0, dtype=np.int64)
     products = scratch.array("products", (count, k, size), np.float32)
     least, limit = scratch.array("least", (count, size), np.float32), scratch.array("limit", (count, size), np.float32)
-    near = scratch.array("near", (count, k, size), np.bool_)
+    far = scratch.array("far", (count, k, size), np.bool_)
     norms = blocks[:, -1]
     np.matmul(target.table.astype(np.float32, copy=False), blocks[:, :width], out=products)
     target.twice_error(norms, limit)
     if blur:
         limit += np.float32(4 * blur) * (np.sqrt(norms) + np.float32(target.reach))
     limit += np.minimum.reduce(products, axis=1, out=least)
-    np.less_equal(products, limit[:, None], out=near)
-    # Where a row has one centre, the sum of its centres' indices is its label. What is no number is near to nothing.
-    kind = labels.dtype
-    ones: NDArray[np.unsignedinteger] = near.view(np.uint8)
+    return told(np.greater(products, limit[:, None], out=far), labels)
+
+
+def told(far: NDArray[np.bool_], labels: NDArray[np.unsignedinteger]) -> Ints:
+    """Writes the `labels` (…, m) of rows from which all centres but one are `far` (…, k, m); overwrites that.
+
+    Returns the indices of the other rows, (…, m) being one dimension. What is no number is far from nothing. The type
+    of the labels holds k.
+    """
+    k, kind = far.shape[-2], labels.dtype
+    ones: NDArray[np.unsignedinteger] = far.view(np.uint8)
     if kind != np.uint8:
         ones = ones.astype(kind)
-    counts = np.add.reduce(ones, axis=1, dtype=kind, out=scratch.array("counts", (count, size), kind))
+    undecided = np.empty(0, dtype=np.int64)
+    # Each row has a centre that is not far: where this is the number, no row has two.
+    if np.count_nonzero(far) != (k - 1) * labels.size:
+        undecided = np.flatnonzero(np.add.reduce(ones, axis=-2, dtype=kind) != k - 1)
+    # The label is what the indices of the far ones lack of the sum of all, in whole numbers that turn over.
     ones *= np.arange(k, dtype=kind)[:, None]
-    np.add.reduce(ones, axis=1, dtype=kind, out=labels)
-    return np.flatnonzero(counts != 1)
+    np.add.reduce(ones, axis=-2, dtype=kind, out=labels)
+    np.subtract(kind.type(k * (k - 1) // 2 % 2 ** (8 * kind.itemsize)), labels, out=labels)
+    return undecided
 
 
 def nearest_two(target: Target, blocks: NDArray[np.float32], scratch: Scratch) -> Nearest:
@@ -287,45 +295,6 @@ def by_differences(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
     return labels.astype(np.int64, copy=False), nearest
 
 
-def nearest_labels_of(X: Rows, centers: Floats) -> Ints:
-    """Labels (n,) of the nearest centres, the first of equals.
-
-    Products decide where their error cannot, differences elsewhere. With the centres c' about their midst o, rows stay
-    as they are: ‖x − c‖² − ‖x − o‖² = ‖c'‖² + 2 o·c' − 2 x·c', in float64.
-    """
-    n_samples, d = X.shape
-    k = centers.shape[0]
-    centers = centers.astype(np.float64, copy=False)
-    if n_samples * centers.size <= FEW:
-        return few_labels(dense(X).astype(np.float64, copy=False), centers)
-    if k == 1:
-        return np.zeros(n_samples, dtype=np.int64)
-    labels = np.empty(n_samples, dtype=np.int64)
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        offset = centers.min(axis=0) / 2 + centers.max(axis=0) / 2
-        about = centers - offset
-        squares = np.einsum("ij,ij->i", about, about)
-        constants = (squares + 2 * (about @ offset))[:, None]
-        table = -2 * about
-        reach, far = float(np.sqrt(squares.max())), float(np.sqrt(offset @ offset))
-        relative = 1.02 * 2.0 ** ((k - 1).bit_length() - np.finfo(np.float64).nmant)
-        for part in block_slices(n_samples, d, k):
-            rows = dense(X[part]).astype(np.float64, copy=False)
-            products = table @ rows.T
-            products += constants
-            found, least, second = ranked(products)
-            norm = np.sqrt(d) * max(float(rows.max()), -float(rows.min()))
-            # Twice the error of a product, as in `Target.of`.
-            doubt = 4.1 * (d + 6) * EPS * (2 * norm + 2 * far + reach) * reach
-            surely = second - least
-            surely -= relative * (np.abs(second) + np.abs(least))
-            labels[part] = found
-            undecided = np.flatnonzero(~(surely > doubt))
-            if undecided.size:
-                labels[undecided + part.start], _ = by_differences(rows[undecided], centers)
-    return labels
-
-
 def few_labels(X: Floats, centers: Floats) -> Ints:
     """Labels of a few rows by differences, where none is at either end of what floats can hold."""
     squares = cdist(X, centers, "sqeuclidean")
@@ -335,20 +304,6 @@ def few_labels(X: Floats, centers: Floats) -> Ints:
     if nearest.min() > VANISHING and farthest.max() < np.inf and (nearest < 0.999 * farthest).all():
         return labels
     return by_differences(X, centers)[0]
-
-
-def assign(X: Rows, centers: Floats) -> tuple[Ints, Floats]:
-    """Labels (n,) of the nearest centres, the first of equals, and squared distances (n,) to them.
-
-    The squares are those of differences. One that is no float is infinite or 0, its label right all the same.
-    """
-    labels = nearest_labels_of(X, centers)
-    squares = np.empty(labels.shape)
-    with np.errstate(over="ignore"):
-        for part in block_slices(X.shape[0], X.shape[1], 1):
-            differences = dense(X[part]) - centers[labels[part]]
-            np.einsum("ij,ij->i", differences, differences, out=squares[part], dtype=np.float64)
-    return labels, squares
 
 
 def less(X: Floats, offset: Floats) -> Floats:

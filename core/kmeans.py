@@ -4,16 +4,17 @@ __all__ = ["Centroids", "Lloyd", "assign", "frame"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from core.assignment import FEW, Target, assign, block_slices, nearest_labels_of, nearest_one
+from core.assignment import Target, block_slices, nearest_one
 from core.bounds import THREADS_PAY, Assignment, Memory, reassign
 from core.checks import check_sample_weight
+from core.codebook import SERIAL_PRODUCT, Codebook, assign
 from core.fit import Step
 from core.frames import FramedChunk, FramedRows, chunk_slices, frame
 from core.linalg import row_norms
@@ -37,9 +38,23 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Centroids:
-    """The centres of k-means: cluster_centers (n_clusters, n_features)."""
+    """The centres of k-means: cluster_centers (n_clusters, n_features), shown read-only."""
 
     cluster_centers: Floats
+
+    def __post_init__(self) -> None:
+        # What is prepared from the centres would not follow a change of them.
+        shown = self.cluster_centers[...]
+        shown.flags.writeable = False
+        object.__setattr__(self, "cluster_centers", shown)
+
+    def __reduce__(self) -> tuple[type["Centroids"], tuple[Floats]]:
+        return Centroids, (self.cluster_centers,)
+
+    @cached_property
+    def codebook(self) -> Codebook:
+        """What rows are compared with."""
+        return Codebook.of(self.cluster_centers)
 
     @property
     def n_clusters(self) -> int:
@@ -54,7 +69,7 @@ class Centroids:
     def nearest(self, X: ArrayLike | Rows) -> tuple[Ints, Floats]:
         """Each row's nearest centre and the Euclidean distance to it, both (n,); the first of equals."""
         rows = check_any_rows(X, self.n_features)
-        labels, squares = assign(rows, self.cluster_centers)
+        labels, squares = self.codebook.assign(rows)
         distances = np.sqrt(squares)
         extreme = np.flatnonzero(~((squares > SMALL_SQUARE) & (squares < LARGE_SQUARE)))
         if extreme.size:
@@ -68,14 +83,14 @@ class Centroids:
 
     def labels(self, rows: Rows, chunk_map: MapLike = map) -> Ints:
         """`predict` for rows already checked, in several threads when there are many."""
-        n_samples, size = rows.shape[0], self.cluster_centers.size
-        if n_samples * size <= FEW:
-            return nearest_labels_of(rows, self.cluster_centers)
+        work = rows.shape[0] * self.cluster_centers.size
+        if work <= SERIAL_PRODUCT:
+            return self.codebook.labels(rows)
         with one_blas_thread():
-            if n_samples * size < THREADS_PAY:
-                return nearest_labels_of(rows, self.cluster_centers)
-            parts = [rows[part] for part in chunk_slices(n_samples, self.n_features + self.n_clusters)]
-            return np.concatenate(list(chunk_map(partial(nearest_labels_of, centers=self.cluster_centers), parts)))
+            if work < THREADS_PAY:
+                return self.codebook.labels(rows)
+            parts = [rows[part] for part in chunk_slices(rows.shape[0], self.n_features + self.n_clusters)]
+            return np.concatenate(list(chunk_map(self.codebook.labels, parts)))
 
     def distances(self, X: ArrayLike | Rows) -> Floats:
         """Euclidean distance of each row to each centre, shape (n, k)."""

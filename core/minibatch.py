@@ -8,21 +8,20 @@ __all__ = [
     "batch_frame",
     "learn",
     "mean_variance",
-    "nearest",
-    "nearest_one_hot",
     "reassign",
 ]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cache, reduce
 from math import inf, isnan, nan
 
 import numpy as np
-from scipy.linalg import blas
+from scipy import sparse
 
+from core.codebook import SERIAL_PRODUCT, Codebook, assign
 from core.fit import Step
-from core.kmeans import Start, assign, frame
+from core.kmeans import Start, frame
 from core.linalg import power_of_two
 from core.rows import chunk_slices, one_blas_thread
 from core.seeding import subsample
@@ -121,11 +120,12 @@ def learn(
     weight = None if sample_weight is None else sample_weight / unit
     sums = _sums(learned.centers, Z, weight, with_inertia, chunk_map)
     total = learned.counts / unit + sums.weights
-    # A centre that never had a row stays where it is.
-    total[total == 0] = 1.0
+    if np.count_nonzero(total) < total.size:
+        # A centre that never had a row stays where it is.
+        total[total == 0] = 1.0
     centers: Floats = learned.centers + (sums.sums - sums.weights[:, None] * learned.centers) / total[:, None]
     since = learned.since + Z.shape[0]
-    due = since >= 10 * centers.shape[0] or not learned.counts.all()
+    due = since >= 10 * centers.shape[0] or np.count_nonzero(learned.counts) < total.size
     after = Learned(centers, learned.counts + unit * sums.weights, 0 if due else since)
     return reassign(after, Z, reassignment_ratio, rng) if due else after, sums.inertia * unit
 
@@ -136,8 +136,8 @@ def reassign(learned: Learned, Z: Floats, ratio: float, rng: np.random.Generator
     At most half as many as there are rows, those of the least counts. Their counts become the least of the others,
     so that they are not moved again at once. This is scikit-learn's rule; Sculley has none.
     """
-    low = learned.counts < ratio * learned.counts.max()
-    if not low.any():
+    low = learned.counts < ratio * float(np.maximum.reduce(learned.counts))
+    if not np.count_nonzero(low):
         return learned
     if 2 * np.count_nonzero(low) > Z.shape[0]:
         low[np.argsort(learned.counts, kind="stable")[Z.shape[0] // 2 :]] = False
@@ -149,86 +149,53 @@ def reassign(learned: Learned, Z: Floats, ratio: float, rng: np.random.Generator
 
 
 def _sums(centers: Floats, Z: Floats, weight: Floats | None, with_inertia: bool, chunk_map: MapLike) -> Sums:
-    slices = chunk_slices(Z.shape[0], Z.shape[1], centers.shape[0])
+    codebook = Codebook.of(centers)
+    if Z.shape[0] * centers.size <= SERIAL_PRODUCT:
+        return _chunk_sums(codebook, Z, weight, with_inertia)
 
     def one(part: slice) -> Sums:
-        return _chunk_sums(centers, Z[part], None if weight is None else weight[part], with_inertia)
+        return _chunk_sums(codebook, Z[part], None if weight is None else weight[part], with_inertia)
 
+    slices = chunk_slices(Z.shape[0], Z.shape[1], centers.shape[0])
     with one_blas_thread():
         # Asking a map costs more than a batch of a thousand rows.
         return one(slices[0]) if len(slices) == 1 else reduce(_add, chunk_map(one, slices))
 
 
-def _chunk_sums(centers: Floats, Z: Floats, weight: Floats | None, with_inertia: bool) -> Sums:
-    one_hot = nearest_one_hot(Z, centers)
+def _chunk_sums(codebook: Codebook, Z: Floats, weight: Floats | None, with_inertia: bool) -> Sums:
+    Z = Z.astype(np.float64, copy=False)
     inertia = nan
     if with_inertia:
-        _, squares = _labelled(one_hot, Z, centers)
+        labels, squares = codebook.assign(Z)
         inertia = float(squares.sum() if weight is None else weight @ squares)
-    if weight is None:
-        return Sums(one_hot.sum(axis=1, dtype=np.float64), (one_hot @ Z).astype(np.float64, copy=False), inertia)
-    weights = one_hot @ weight
-    one_hot *= weight
-    return Sums(weights, (one_hot @ Z).astype(np.float64, copy=False), inertia)
+    else:
+        labels = codebook.labels(Z)
+    k = codebook.centers.shape[0]
+    weights = np.bincount(labels, weight, k).astype(np.float64, copy=False)
+    return Sums(weights, _sums_by_label(labels, Z, weight, k), inertia)
 
 
-def nearest(Z: Floats, centers: Floats) -> tuple[Ints, Floats]:
-    """What `assign` gives, for the rows of a batch: labels (n,) and squared distances (n,)."""
-    slices = chunk_slices(Z.shape[0], Z.shape[1], centers.shape[0])
-    with one_blas_thread():
-        parts = [_labelled(nearest_one_hot(Z[part], centers), Z[part], centers) for part in slices]
-    return np.concatenate([labels for labels, _ in parts]), np.concatenate([squares for _, squares in parts])
+def _sums_by_label(labels: Ints, Z: Floats, weight: Floats | None, n_clusters: int) -> Floats:
+    """Σ w z of each cluster (k, d), by a one-hot matrix: dense where that is little work, else sparse."""
+    n_samples, d = Z.shape
+    if max(n_samples, n_clusters) * n_clusters * d > SERIAL_PRODUCT:
+        values = np.ones(n_samples) if weight is None else weight
+        by_label = sparse.csc_array((values, labels, np.arange(n_samples + 1)), shape=(n_clusters, n_samples))
+        return np.asarray(by_label @ Z)
+    one_hot = _identity(n_clusters).take(labels, axis=0)
+    if weight is not None:
+        one_hot *= weight[:, None]
+    sums: Floats = one_hot.T.dot(Z)
+    return sums
 
 
-def _labelled(one_hot: Floats, Z: Floats, centers: Floats) -> tuple[Ints, Floats]:
-    labels: Ints = (np.arange(one_hot.shape[0], dtype=one_hot.dtype) @ one_hot).astype(np.int64)
-    differences = centers.take(labels, axis=0)
-    differences -= Z
-    with np.errstate(over="ignore"):
-        squares: Floats = np.einsum("ij,ij->i", differences, differences)
-    return labels, squares
+@cache
+def _identity(n_clusters: int) -> Floats:
+    return np.eye(n_clusters)
 
 
 def _add(a: Sums, b: Sums) -> Sums:
     return Sums(a.weights + b.weights, a.sums + b.sums, a.inertia + b.inertia)
-
-
-def nearest_one_hot(Z: Floats, centers: Floats) -> Floats:
-    """Ones (k, n) where a centre is a row's nearest, zeros elsewhere: the labels of `assign`.
-
-    ‖c‖² − 2 c·z orders the centres of a row, with rounding of at most (d + 3) u (‖z‖ + ‖c‖)² for the unit round-off u
-    (Higham 2002, §3.1; float32 rounds the centres once more). Rows of which two scores are nearer to each other than
-    twice that are left to `assign`, which takes differences: no label depends on this rounding.
-    """
-    C = centers.astype(Z.dtype, copy=False)
-    type_ = np.finfo(Z.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.einsum("ij,ij->i", C, C)
-        scores = np.empty((C.shape[0], Z.shape[0]), Z.dtype)
-        scores[:] = norms[:, None]
-        product = blas.dgemm if Z.dtype == np.float64 else blas.sgemm
-        # BLAS adds to what is there, and takes both factors transposed: half the time of a product and a sum.
-        product(-2.0, Z.T, C, 1.0, scores.T, trans_a=1, trans_b=1, overwrite_c=1)
-        extent = _largest_square(Z) ** 0.5 + float(norms.max()) ** 0.5
-        slack = (Z.shape[1] + 8) * float(type_.eps) * extent * extent + float(type_.tiny)
-        near = scores <= scores.min(axis=0) + Z.dtype.type(slack)
-    one_hot: Floats = near.astype(Z.dtype)
-    sure = slack < float(type_.max)
-    if sure and np.count_nonzero(near) == Z.shape[0]:
-        return one_hot
-    unsure = np.flatnonzero(np.count_nonzero(near, axis=0) != 1) if sure else np.arange(Z.shape[0])
-    one_hot[:, unsure] = 0
-    one_hot[assign(Z[unsure], centers)[0], unsure] = 1
-    return one_hot
-
-
-def _largest_square(Z: Floats) -> float:
-    """A bound of ‖z‖² over the rows: their sum where digits abound, for it is one pass, else d times the largest."""
-    if Z.dtype == np.float64:
-        flat = Z.ravel()
-        return float(flat @ flat)
-    largest = max(float(Z.max()), -float(Z.min()))
-    return float(Z.shape[1] * largest * largest)
 
 
 @dataclass(frozen=True)

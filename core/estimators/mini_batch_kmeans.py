@@ -25,8 +25,8 @@ from core.errors import InvalidParameter
 from core.estimators.base import exhaust, feature_names
 from core.estimators.kmeans import STARTS, KMeans
 from core.fit import Info, Outcome, State, fit_steps, generator_from
-from core.kmeans import Centroids, Start
-from core.minibatch import Frame, Learned, MiniBatch, Progress, batch_frame, learn, nearest
+from core.kmeans import Centroids, Start, assign
+from core.minibatch import Frame, Learned, MiniBatch, Progress, batch_frame, learn
 from core.rows import one_blas_thread
 from core.seeding import kmeans_plus_plus, random_rows, subsample
 from core.sparse_rows import Rows, check_any_rows, dense
@@ -344,8 +344,8 @@ class MiniBatchKMeans(KMeans):
         if not hasattr(self, "_batch"):
             raise AttributeError(f"this {type(self).__name__} has no labels: it was told not to by compute_labels")
         rows, weight = self._batch
-        labels, squares = nearest(self._frame.enter(rows), self._learned.centers)
-        with np.errstate(over="ignore"):
+        with one_blas_thread(), np.errstate(over="ignore"):
+            labels, squares = assign(self._frame.enter(rows), self._learned.centers)
             inertia = float(squares.sum() if weight is None else weight[weight > 0] @ squares[weight > 0])
         self.labels_, self.inertia_ = labels, inertia * self._frame.scale * self._frame.scale
         del self._batch

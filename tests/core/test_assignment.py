@@ -8,15 +8,14 @@ from scipy.spatial.distance import cdist
 
 from core.assignment import (
     Target,
-    assign,
     blocks_of,
     by_differences,
-    nearest_labels_of,
     nearest_one,
     nearest_two,
     rows_of_block,
     two_least,
 )
+from core.codebook import Codebook, assign
 from core.scratch import Scratch
 
 
@@ -142,9 +141,9 @@ def test_products_decide_most_rows_of_a_prediction(offset, rng, monkeypatch):
         asked.append(len(rows))
         return by_differences(rows, centers)
 
-    monkeypatch.setattr("core.assignment.by_differences", counted)
+    monkeypatch.setattr("core.codebook.by_differences", counted)
     X = rng.normal(size=(20_000, 16)) + offset
-    labels = nearest_labels_of(X, X[:16])
+    labels = Codebook.of(X[:16]).labels(X)
     assert sum(asked) < 20
     np.testing.assert_array_equal(labels, cdist(X, X[:16], "sqeuclidean").argmin(axis=1))
 
