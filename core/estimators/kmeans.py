@@ -4,7 +4,7 @@ __all__ = ["KMeans"]
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 from warnings import warn
 
 import numpy as np
@@ -47,6 +47,7 @@ class KMeans(Estimator):
     """
 
     kind = "clusterer"
+    several: ClassVar[int] = 10
     cluster_centers_: Floats
     labels_: Ints
     inertia_: float
@@ -92,10 +93,7 @@ class KMeans(Estimator):
         k = check_integer("n_clusters", self.n_clusters, 1)
         check_real("tol", self.tol, 0.0)
         check_integer("max_iter", self.max_iter, 1)
-        check_choice("algorithm", self.algorithm, ("lloyd", "elkan"))
         check_verbose(self.verbose)
-        check_boolean("copy_x", self.copy_x)
-        check_choice("history", self.history, HISTORIES)
         check_random_state(self.random_state)
         if isinstance(self.n_init, str) and self.n_init != "auto":
             raise InvalidParameter("n_init", self.n_init, "must be 'auto' or an integer, at least 1")
@@ -103,14 +101,23 @@ class KMeans(Estimator):
             check_integer("n_init", self.n_init, 1)
         if k > n_samples:
             raise InvalidParameter("n_clusters", k, f"must be at most the number of rows, {n_samples}")
-        if self.init_size is not None and check_integer("init_size", self.init_size, 1) < k:
-            raise InvalidParameter("init_size", self.init_size, f"must be at least the number of clusters, {k}")
         if isinstance(self.init, str):
             if self.init not in STARTS:
                 words = f"must be 'k-means++', 'random', a function, or an array of shape {(k, n_features)}"
                 raise InvalidParameter("init", self.init, words)
         elif not callable(self.init):
             check_array("init", self.init, (k, n_features))
+        self._check_own(k)
+
+    def _check_own(self, n_clusters: int) -> None:
+        """Refuses what is wrong of the parameters that not all kinds of k-means have."""
+        check_choice("algorithm", self.algorithm, ("lloyd", "elkan"))
+        check_boolean("copy_x", self.copy_x)
+        check_choice("history", self.history, HISTORIES)
+        if self.init_size is not None and check_integer("init_size", self.init_size, 1) < n_clusters:
+            raise InvalidParameter(
+                "init_size", self.init_size, f"must be at least the number of clusters, {n_clusters}"
+            )
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fits the centres to rows X (n_samples, n_features), weighted by `sample_weight` (n_samples,).
@@ -124,10 +131,16 @@ class KMeans(Estimator):
             exhaust(self._printed(steps))
         if not self.converged_:
             self._warn(f"the best run did not converge in {self.n_iter_} iterations: increase max_iter or tol")
-        distinct = np.unique(self.labels_).size
-        if distinct < self.n_clusters:
-            self._warn(f"only {distinct} of {self.n_clusters} clusters have rows: are there as many distinct rows?")
+        if words := self._of_empty_clusters():
+            self._warn(words)
         return self
+
+    def _of_empty_clusters(self) -> str:
+        """That clusters are left without rows; nothing if none is."""
+        distinct = np.unique(self.labels_).size
+        if distinct == self.n_clusters:
+            return ""
+        return f"only {distinct} of {self.n_clusters} clusters have rows: are there as many distinct rows?"
 
     def fit_steps(
         self,
@@ -168,16 +181,23 @@ class KMeans(Estimator):
         return self
 
     def _warn_of_ignored(self) -> None:
-        """In the words of scikit-learn, whose users filter by them."""
-        if not isinstance(self.init, str) and not callable(self.init) and self.n_init not in ("auto", 1):
-            warn(
-                "Explicit initial center position passed: performing only one init in "
-                f"{type(self).__name__} instead of n_init={self.n_init}.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+        for words in self._ignored():
+            warn(words, RuntimeWarning, stacklevel=3)
+
+    def _ignored(self) -> list[str]:
+        """Which arguments are, in the words of scikit-learn, whose users filter by them."""
+        words = self._ignored_runs()
         if self.algorithm == "elkan" and self.n_clusters == 1:
-            warn("algorithm='elkan' doesn't make sense for a single cluster.", RuntimeWarning, stacklevel=3)
+            words.append("algorithm='elkan' doesn't make sense for a single cluster.")
+        return words
+
+    def _ignored_runs(self) -> list[str]:
+        if isinstance(self.init, str) or callable(self.init) or self.n_init in ("auto", 1):
+            return []
+        return [
+            "Explicit initial center position passed: performing only one init in "
+            f"{type(self).__name__} instead of n_init={self.n_init}."
+        ]
 
     def _algorithm(self, rows: Rows, weight: Floats, chunk_map: MapLike) -> Lloyd:
         k, init, shape = self.n_clusters, self.init, (self.n_clusters, rows.shape[1])
@@ -208,11 +228,11 @@ class KMeans(Estimator):
         return lloyd
 
     def _runs(self) -> int:
-        """Scikit-learn's "auto": 10 runs from random rows or a function, 1 from k-means++; an array has one only."""
+        """Scikit-learn's "auto": `several` from random rows or a function, 1 from k-means++; an array has one only."""
         if not isinstance(self.init, str) and not callable(self.init):
             return 1
         if isinstance(self.n_init, str):
-            return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
+            return 1 if isinstance(self.init, str) and self.init == "k-means++" else self.several
         return self.n_init
 
     def _steps(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from math import ceil
 from typing import Any, Self
-from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,14 +15,12 @@ from core.checks import (
     check_array,
     check_boolean,
     check_integer,
-    check_random_state,
     check_real,
     check_sample_weight,
-    check_verbose,
 )
 from core.errors import InvalidParameter
 from core.estimators.base import exhaust, feature_names
-from core.estimators.kmeans import STARTS, KMeans
+from core.estimators.kmeans import KMeans
 from core.fit import Info, Outcome, State, fit_steps, generator_from
 from core.kmeans import Centroids, Start, assign
 from core.minibatch import Frame, Learned, MiniBatch, Progress, batch_frame, learn
@@ -39,11 +36,13 @@ class MiniBatchKMeans(KMeans):
 
     `partial_fit` learns from one batch that the caller brings; `fit` draws its batches from the rows, with
     replacement and by weight. Of sparse rows, those of a batch become an array, and those that a start sees. Beyond
-    scikit-learn: `fit_steps`, the fit as a generator, an iteration a batch; `converged_`; `inertias_`, the smoothed
-    inertia a batch; `counts_`, the weight of the rows behind each centre.
+    scikit-learn: `fit_steps`, the fit as a generator, an iteration a batch, whose objective is the smoothed inertia of
+    all rows; `converged_`; `inertias_`, the smoothed inertia a batch; `counts_`, the weight of the rows behind each
+    centre.
     """
 
     init: Any
+    several = 3
     n_steps_: int
     counts_: Floats
     _frame: Frame
@@ -81,32 +80,13 @@ class MiniBatchKMeans(KMeans):
         self.n_init = n_init
         self.reassignment_ratio = reassignment_ratio
 
-    def check_parameters(self, n_samples: int, n_features: int) -> None:
-        """Refuses, before a fit of rows of this shape, all that can be: `InvalidParameter` with the name."""
-        k = check_integer("n_clusters", self.n_clusters, 1)
-        check_integer("max_iter", self.max_iter, 1)
+    def _check_own(self, n_clusters: int) -> None:
         check_integer("batch_size", self.batch_size, 1)
-        check_real("tol", self.tol, 0.0)
-        check_verbose(self.verbose)
-        check_random_state(self.random_state)
-        check_verbose(self.verbose)
         self._check_rates()
         for name in ("max_no_improvement", "init_size"):
             value = getattr(self, name)
             if value is not None:
                 check_integer(name, value, 1 if name == "init_size" else 0)
-        if isinstance(self.n_init, str) and self.n_init != "auto":
-            raise InvalidParameter("n_init", self.n_init, "must be 'auto' or an integer, at least 1")
-        if not isinstance(self.n_init, str):
-            check_integer("n_init", self.n_init, 1)
-        if k > n_samples:
-            raise InvalidParameter("n_clusters", k, f"must be at most the number of rows, {n_samples}")
-        if isinstance(self.init, str):
-            if self.init not in STARTS:
-                words = f"must be 'k-means++', 'random', a function, or an array of shape {(k, n_features)}"
-                raise InvalidParameter("init", self.init, words)
-        elif not callable(self.init):
-            check_array("init", self.init, (k, n_features))
 
     def _check_rates(self) -> None:
         """Refuses what even a later batch must not meet."""
@@ -125,37 +105,22 @@ class MiniBatchKMeans(KMeans):
         exhaust(self._printed(steps))
         if not self.converged_ and (self.tol > 0 or self.max_no_improvement is not None):
             self._warn(f"no convergence in {self.n_steps_} batches: increase max_iter or tol, or batch_size")
-        if self.compute_labels:
-            distinct = np.unique(self.labels_).size
-            if distinct < self.n_clusters:
-                self._warn(f"only {distinct} of {self.n_clusters} clusters have rows: are there as many distinct rows?")
+        if self.compute_labels and (words := self._of_empty_clusters()):
+            self._warn(words)
         return self
 
-    def fit_steps(
+    def _steps(
         self,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        labels: None = None,
-        state: State | None = None,
-        chunk_map: MapLike = thread_map,
+        rows: Rows,
+        names: NDArray[np.object_] | None,
+        weight: Floats,
+        chunk_map: MapLike,
+        state: State | None,
     ) -> Generator[Info, None, Self]:
-        """The fit as a generator: one `Info` a batch, its objective the smoothed inertia of all rows.
-
-        While it is suspended `state_` is the `State` from which another call, with the same rows and parameters,
-        goes on to the same bits. `chunk_map` is that of the mixture, for batches of more than one chunk; k-means
-        takes no `labels`.
-        """
-        rows = check_any_rows(X)
-        self.check_parameters(*rows.shape)
-        if labels is not None:
-            raise InvalidParameter("labels", labels, "are for mixtures: k-means has no supervised fit")
-        weight = check_sample_weight(sample_weight, rows.shape[0])
         positive = weight > 0
         counted = rows if positive.all() else rows[positive]
-        # A row of weight 0 gets its label in the end, but it must not be able to move a centre, or the units.
-        self.check_parameters(*counted.shape)
         minibatch = self._minibatch(counted, weight[positive], chunk_map)
-        return self._batches(rows, feature_names(X), weight, minibatch, state)
+        return self._batches(rows, names, weight, minibatch, state)
 
     def _printed(self, steps: Generator[Info, None, Self]) -> Generator[Info, None, Self]:
         """The steps as they come, each with a line when `verbose` asks for them."""
@@ -208,30 +173,14 @@ class MiniBatchKMeans(KMeans):
         size = 3 * min(self.batch_size, n_samples) if self.init_size is None else self.init_size
         return min(size if size >= self.n_clusters else 3 * self.n_clusters, n_samples)
 
-    def _warn_of_ignored(self) -> None:
-        """In the words of scikit-learn, whose users filter by them."""
+    def _ignored(self) -> list[str]:
+        words = self._ignored_runs()
         if self.init_size is not None and self.init_size < self.n_clusters:
-            warn(
+            words.append(
                 f"init_size={self.init_size} should be larger than n_clusters={self.n_clusters}. "
-                "Setting it to min(3*n_clusters, n_samples)",
-                RuntimeWarning,
-                stacklevel=3,
+                "Setting it to min(3*n_clusters, n_samples)"
             )
-        if not isinstance(self.init, str) and not callable(self.init) and self.n_init not in ("auto", 1):
-            warn(
-                "Explicit initial center position passed: performing only one init in "
-                f"{type(self).__name__} instead of n_init={self.n_init}.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-
-    def _runs(self) -> int:
-        """Scikit-learn's "auto": 3 starts from random rows or a function, 1 from k-means++ or an array."""
-        if not isinstance(self.init, str) and not callable(self.init):
-            return 1
-        if isinstance(self.n_init, str):
-            return 1 if self.init == "k-means++" else 3
-        return self.n_init
+        return words
 
     def _batches(
         self,
