@@ -1,6 +1,7 @@
 """Tables of models, versions and aliases."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, func, insert, select, update
 
@@ -158,9 +159,13 @@ def page_moves(tx: Connection, name: str, alias_name: str, request: PageRequest)
 
 
 def _write_move(tx: Connection, name: str, alias_name: str, origin: int | None, to: int | None, by: str) -> None:
+    # History is read by id, and one made elsewhere may be ahead of this clock: the model's row is locked, so count on.
+    here = (alias_moves.c.model == name, alias_moves.c.alias == alias_name)
+    last = tx.execute(select(func.max(alias_moves.c.id)).where(*here)).scalar_one()
+    fresh = new_id()
     tx.execute(
         insert(alias_moves).values(
-            id=new_id(),
+            id=fresh if last is None or fresh > last else str(UUID(int=UUID(last).int + 1)),
             model=name,
             alias=alias_name,
             from_version=origin,

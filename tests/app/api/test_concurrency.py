@@ -1,11 +1,14 @@
 """Many at once."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.storage import registry
 from app.storage.artifacts import ArtifactStore
 from tests.app.api.geyser import GEYSER, fit, fit_document
 from tests.app.api.test_bad_input import assert_problem
@@ -26,15 +29,68 @@ def test_fifty_equal_posts_are_one_job(service: Service, model_name: str) -> Non
     assert len(httpx.get(f"{service.url}/v1/jobs?model={model_name}").json()["items"]) == 1
 
 
-def test_concurrent_fits_of_one_model_get_gapless_versions(service: Service, model_name: str) -> None:
-    def post(_: int) -> int:
-        headers = {"Prefer": "wait=50"}
-        answer = httpx.post(f"{service.url}/v1/fits", json=fit_document(model_name), headers=headers, timeout=60)
-        version: int = answer.json()["result"]["version"]
-        return version
+GIVEN = {"algorithm": "kmeans", "parameters": {"cluster_centers": [[1.8, 54], [4.3, 80]]}, "alias": "newest"}
 
-    with ThreadPoolExecutor(16) as pool:
-        assert sorted(pool.map(post, range(16))) == list(range(1, 17))
+
+def test_concurrent_fits_and_imports_of_one_model_get_gapless_versions(service: Service, model_name: str) -> None:
+    """And each is whole: its own file, its place in the alias's history."""
+
+    def post(i: int) -> int:
+        if i % 2:
+            answer = httpx.post(f"{service.url}/v1/models/{model_name}/import", json=GIVEN, timeout=60)
+            assert answer.status_code == 201, answer.text
+            return int(answer.json()["version"])
+        headers, document = {"Prefer": "wait=50"}, fit_document(model_name, alias="newest")
+        answer = httpx.post(f"{service.url}/v1/fits", json=document, headers=headers, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["result"]["version"])
+
+    with ThreadPoolExecutor(32) as pool:
+        assert sorted(pool.map(post, range(32))) == list(range(1, 33))
+    path = f"{service.url}/v1/models/{model_name}"
+    items = httpx.get(f"{path}/versions").json()["items"]
+    assert [item["version"] for item in items] == list(range(32, 0, -1))
+    assert sorted(item["lineage"]["origin"] for item in items) == ["fit"] * 16 + ["import"] * 16
+    assert sum(item["job"] is not None for item in items) == 16
+    with closing(service.database()) as database, database.read() as tx:
+        kept = [registry.version(tx, model_name, number) for number in range(1, 33)]
+    refs = [version.artifact for version in kept if version is not None]
+    assert len({ref.key for ref in refs}) == 32
+    for ref in refs:
+        content = (service.data_dir / "artifacts" / ref.key).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == ref.sha256
+    moves = httpx.get(f"{path}/aliases/newest/history").json()["items"]
+    assert [(move["from"], move["to"]) for move in moves] == [(n - 1 or None, n) for n in range(32, 0, -1)]
+
+
+def test_fifty_equal_imports_are_one_version(service: Service, model_name: str) -> None:
+    headers = {"Idempotency-Key": model_name}
+    path = f"{service.url}/v1/models/{model_name}"
+
+    centre = int(model_name.removeprefix("m-"), 16)  # no other test has such a file
+    given = GIVEN | {"parameters": {"cluster_centers": [[centre]]}}
+
+    def post(document: dict[str, object] = given) -> httpx.Response:
+        return httpx.post(f"{path}/import", json=document, headers=headers, timeout=60)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = [future.result() for future in [pool.submit(post) for _ in range(50)]]
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 49
+    assert [item["version"] for item in httpx.get(f"{path}/versions").json()["items"]] == [1]
+    with closing(service.database()) as database, database.read() as tx:
+        version = registry.version(tx, model_name, 1)
+    assert version is not None
+    written = (service.data_dir / "artifacts" / "models").glob("*.safetensors")
+    same = [file.name for file in written if hashlib.sha256(file.read_bytes()).hexdigest() == version.artifact.sha256]
+    assert [f"models/{name}" for name in same] == [version.artifact.key]
+    # Another request under the key is refused; the first one's answer stays what it was.
+    other = post(given | {"alias": "other"})
+    assert (other.status_code, assert_problem(other)["type"]) == (422, "/problems/idempotency-key-reused")
+    httpx.put(f"{path}/aliases/second", json={"version": 1}).raise_for_status()
+    assert post().text == answers[0].text
 
 
 def test_equal_moves_under_if_match_have_one_winner(http: httpx.Client, service: Service, model_name: str) -> None:

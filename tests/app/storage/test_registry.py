@@ -186,8 +186,14 @@ def test_an_alias_always_leads_somewhere_while_it_moves(database: Database) -> N
     assert len(seen) > 3
 
 
-def test_history_tells_each_move_in_order(database: Database) -> None:
+@pytest.mark.parametrize("clocks", ["alike", "apart"])
+def test_history_tells_each_move_in_order(database: Database, clocks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it was moved by processes whose clocks are apart, of which ids are made."""
     dice = random.Random(5)
+    if clocks == "apart":
+        early = [new_id() for _ in range(200)]
+        dice.shuffle(early)
+        monkeypatch.setattr(registry, "new_id", early.pop)
     for _ in range(4):
         add_version(database, "m")
     expected: list[tuple[int | None, int]] = []
