@@ -1,11 +1,14 @@
 """`mixtura serve`: the API and its embedded worker."""
 
+import contextlib
 import ipaddress
 import os
 import signal
 import socket
 import sys
+from _thread import start_new_thread
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -19,8 +22,26 @@ from app.worker.supervisor import WorkerSupervisor
 GRACE_S = 4
 
 
+class Server(uvicorn.Server):
+    """Tells the worker to stop together with the API; a second signal ends this process at once.
+
+    The worker then finds its standard input closed, and hands its jobs back by itself.
+    """
+
+    def __init__(self, config: uvicorn.Config, supervisor: WorkerSupervisor | None) -> None:
+        super().__init__(config)
+        self._supervisor = supervisor
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
+        if self._supervisor is not None:
+            start_new_thread(self._supervisor.begin_to_stop, ())
+
+
 def serve(host: str, port: int, data_dir: Path | None, workers: int, worker: bool, insecure: bool) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code."""
+    """Serves until SIGTERM or SIGINT, a second of which ends it at once; the exit code."""
     if data_dir is not None:
         os.environ["MIXTURA_DATA_DIR"] = str(data_dir)  # child processes read the same settings
     try:
@@ -46,10 +67,17 @@ def serve(host: str, port: int, data_dir: Path | None, workers: int, worker: boo
     try:
         if workers == 1:
             wake = supervisor.wake if supervisor else nobody
-            uvicorn.run(create_app(settings, wake, expects_worker=worker), **options)  # type: ignore[arg-type]
+            application = create_app(settings, wake, expects_worker=worker)
+            server = Server(uvicorn.Config(application, **options), supervisor)  # type: ignore[arg-type]
+            with contextlib.suppress(KeyboardInterrupt):
+                server.run()
+            if not server.started:
+                return 3
         else:
             uvicorn.run("app.serve:from_environment", factory=True, workers=workers, **options)  # type: ignore[arg-type]
     finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _: os._exit(128 + number))
         if supervisor is not None:
             supervisor.stop()
     return 0

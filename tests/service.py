@@ -73,6 +73,11 @@ class Service:
         self._process.kill()
         self._process.wait()
 
+    def wait(self, timeout: float) -> int:
+        """The exit code, once it has ended."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
     def stop(self) -> int:
         """SIGTERM; the exit code. Fails when the service does not end within ten seconds."""
         if self._process is None or self._process.poll() is not None:

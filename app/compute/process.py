@@ -4,18 +4,25 @@ The process has no database and writes no file: whatever happens to it, nothing 
 Parent and child speak JSON and raw bytes over a pipe; nothing is pickled.
 """
 
+import collections
 import multiprocessing
 import os
 import queue
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
+
+from core.threads import thread_map, usable_cores
 
 Document = dict[str, Any]
 # A task as JSON in, and where it stood if it was begun before (else no bytes); out, while it runs, its progress as
@@ -54,7 +61,11 @@ class Failed:
 
 
 class ProcessLost(Exception):
-    """The process ended in the middle of a task."""
+    """The process ended in the middle of a task; `gave_up` when by itself, for want of the memory that it may have."""
+
+    def __init__(self, gave_up: bool = False) -> None:
+        super().__init__()
+        self.gave_up = gave_up
 
 
 class TaskProcess:
@@ -91,7 +102,7 @@ class TaskProcess:
                 return Checkpoint(self._pipe.recv_bytes())
             return Progress(document) if kind == "progress" else Failed(document)
         except (EOFError, OSError) as error:
-            raise ProcessLost from error
+            raise ProcessLost(self._gave_up()) from error
 
     def restart(self) -> None:
         """Ends the process, whatever it is doing, and starts a fresh one."""
@@ -104,6 +115,11 @@ class TaskProcess:
         self._process.join()
         self._pipe.close()
 
+    def _gave_up(self) -> bool:
+        # BLAS ends the process by exit(1) where it gets no memory, and so does Python. A crash or a kill is a signal.
+        self._process.join(1)
+        return self._child[2] is not None and self._process.exitcode == 1
+
     def _spawn(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -113,8 +129,8 @@ class TaskProcess:
 
 
 def _child(pipe: Connection, target: Target, explain: Explain, memory_bytes: int | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are the worker's to answer, whomever else they are sent to
+        signal.signal(number, signal.SIG_IGN)
     tasks: queue.SimpleQueue[tuple[Document, bytes]] = queue.SimpleQueue()
     # Read in a thread of its own: when the parent dies, this process ends even inside a long computation.
     threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
@@ -156,8 +172,25 @@ def _send(pipe: Connection, kind: str, document: Document) -> None:
     pipe.send_bytes(orjson.dumps([kind, document], option=orjson.OPT_SERIALIZE_NUMPY))
 
 
+def _thread_died(unraisable: Any) -> None:
+    if isinstance(unraisable.exc_value, MemoryError):
+        os._exit(1)  # whoever waits for that thread would wait for ever
+    sys.__unraisablehook__(unraisable)
+
+
+def _use_blas(square: NDArray[np.float64]) -> None:
+    solve_triangular(cholesky(square @ square), square)
+
+
 def _cap_memory(extra: int) -> None:
-    """Lets the process have `extra` bytes of data beyond what it has now; past that, MemoryError."""
+    """Lets the process have `extra` bytes of data beyond what it has now; past that, MemoryError.
+
+    What BLAS needs for itself it takes before, NumPy's and SciPy's own: it has no way to say that it got none.
+    """
+    sys.unraisablehook = _thread_died
+    square = np.eye(512)
+    _use_blas(square)  # by threads of its own
+    collections.deque(thread_map(_use_blas, [square] * 4 * usable_cores()), maxlen=0)
     with open("/proc/self/status") as status:
         used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData:"))
     resource.setrlimit(resource.RLIMIT_DATA, (used + extra, used + extra))

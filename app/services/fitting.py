@@ -31,6 +31,8 @@ KEPT_BYTES = 2**28
 KEPT_BYTES_PER_S = 8 * 2**20
 STARTS = ("weights_init", "means_init", "precisions_init", "init")
 
+OUT_OF_MEMORY = Failure(FailureCode.OUT_OF_MEMORY, "The fit needed more memory than it may have.")
+
 Progress = dict[str, Any]
 
 
@@ -162,7 +164,9 @@ def failure_of(error: BaseException) -> Failure:
             detail = "The rows are so large that their squares are no finite numbers; scale them first."
             return Failure(FailureCode.DIVERGED, detail)
         case MemoryError():
-            return Failure(FailureCode.OUT_OF_MEMORY, "The fit needed more memory than it may have.")
+            return OUT_OF_MEMORY
+        case RuntimeError() if "start new thread" in str(error):  # there is no room for its stack
+            return OUT_OF_MEMORY
         case ArtifactCorrupt():
             return Failure(FailureCode.ARTIFACT_CORRUPT, error.detail)
         case InvalidParameter() | InvalidRows():

@@ -20,21 +20,34 @@ class SettlementService:
         self._artifacts = artifacts
 
     def succeed(self, claim: Claim, outcome: dict[str, Any], progress: dict[str, Any]) -> bool:
-        """Registers the next version of the model; `outcome` is what `run_fit` returned."""
+        """Registers the next version of the model; `outcome` is what `run_fit` returned.
+
+        Raises `NotReady` when the file cannot be written or the database does not answer. Whether the transaction was
+        committed is then unknown, and the file stays: to ask again is safe, and finds out.
+        """
         request = FitRequest.from_document(claim.job.request)
-        content: bytes = outcome.pop("artifact")
+        fields = {name: value for name, value in outcome.items() if name != "artifact"}
         # The token is part of the name: no two claims ever write the same file.
         key = f"models/{claim.job.id}-{claim.token}.safetensors"
-        files.announce(self._database, key)
-        ref = self._artifacts.put(key, content)
-        try:
-            held = self._register(claim, request, outcome, ref, progress)  # if it is cut short, the janitor sees to it
-        except GivenUp:
-            self._artifacts.delete(key)
-            raise
+        held = self._announce(claim, request.model, key)
+        if held is None:
+            try:
+                ref = self._artifacts.put(key, outcome["artifact"])
+                held = self._register(claim, request, fields, ref, progress)  # cut short, it is for the janitor
+            except GivenUp:
+                self._artifacts.delete(key)
+                raise
         if not held:
-            self._artifacts.delete(ref.key)
+            self._artifacts.delete(key)
         return held
+
+    def _announce(self, claim: Claim, model: str, key: str) -> bool | None:
+        """None when the file may be written; else the claim is over, and whether it was by its own success."""
+        with self._database.write() as tx:
+            if jobs.lock_held(tx, claim) is None:
+                return registry.has_artifact(tx, model, key)
+            files.announce_again(tx, key)  # no row names it, or the claim would not hold
+            return None
 
     def fail(self, claim: Claim, failure: Failure) -> bool:
         """The job has failed for good."""
@@ -62,9 +75,9 @@ class SettlementService:
     ) -> bool:
         with self._database.write() as tx:
             job = jobs.lock_held(tx, claim)
-            if job is None:
-                return False
             name = request.model
+            if job is None:  # it may be this very claim that ended the job, before the answer was lost
+                return registry.has_artifact(tx, name, ref.key)
             number = registry.next_version(tx, name, request.description, request.tags)
             values = outcome | {
                 "model": name,

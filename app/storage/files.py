@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, false, insert, select, true, update
 
 from app.domain.errors import GivenUp
-from app.storage.database import MICROSECONDS, Clock, Database
+from app.storage.database import MICROSECONDS, Clock, Database, insert_ignore
 from app.storage.tables import unnamed_files as ledger
 
 
@@ -19,6 +19,15 @@ def announce(database: Database, key: str) -> None:
     """Says that a file will be written under this key, which is new: keys are never used twice."""
     with database.write() as tx:
         tx.execute(insert(ledger).values(key=key, since=Clock(), doomed=False))
+
+
+def announce_again(tx: Connection, key: str) -> None:
+    """Says, for the first time or once more, that the file will be written, by the key's one writer.
+
+    The caller knows that no row names it. One that is doomed stays so until it is gone.
+    """
+    if not insert_ignore(tx, ledger, {"key": key, "since": Clock(), "doomed": False}):
+        tx.execute(update(ledger).where(ledger.c.key == key, ledger.c.doomed == false()).values(since=Clock()))
 
 
 def name(tx: Connection, key: str) -> None:

@@ -84,6 +84,12 @@ def aliased_version(tx: Connection, name: str, alias_name: str) -> Version | Non
     return _found(tx, query.where(aliases.c.model == name, aliases.c.alias == alias_name))
 
 
+def has_artifact(tx: Connection, name: str, key: str) -> bool:
+    """Whether a version of the model is in the file of this key."""
+    query = select(versions.c.version).where(versions.c.model == name, versions.c.artifact_key == key)
+    return tx.execute(query).first() is not None
+
+
 def latest_version(tx: Connection, name: str) -> Version | None:
     """The version with the highest number, or None when there is none."""
     return _found(tx, select(versions).where(versions.c.model == name).order_by(versions.c.version.desc()).limit(1))

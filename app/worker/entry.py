@@ -6,6 +6,9 @@ import signal
 import socket
 import sys
 import threading
+import time
+from _thread import start_new_thread
+from types import FrameType
 
 from app.compute.process import TaskProcess
 from app.domain.errors import CannotStart, NotReady
@@ -30,10 +33,14 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 5.0
 FORGOTTEN_S = 3600.0
 JANITOR_STOP_S = 1.0  # what it has not done by then, another will
+STOP_S = 4.5  # how long the jobs have to be handed back once the worker is told to stop
 
 
 def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int:
-    """Works until SIGTERM, SIGINT or the supervisor's death, and gives its jobs back; the exit code."""
+    """Works until SIGTERM, SIGINT or the end of its supervisor, and hands its jobs back; the exit code.
+
+    A second signal ends it at once: its jobs are taken over when their leases have run out.
+    """
     try:
         settings = Settings.load()
         database, artifacts = open_storage(settings.resolved_database_url, settings.resolved_artifacts_url)
@@ -42,22 +49,21 @@ def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int
         return 2
     configure_logging(settings.log_format)
     signals = Signals()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: signals.stop())
+    _stop_on_signals(signals)
     if supervised:
         signals.follow_stdin()
     worker = worker_id or new_id()
     slots = [_slot(worker, settings, database, artifacts, signals) for _ in range(concurrency)]
     threads = [threading.Thread(target=slot.run, name=f"slot-{i}") for i, slot in enumerate(slots)]
-    for thread in threads:
+    heart = threading.Thread(target=_keep_showing_life, args=(database, worker, concurrency, signals), name="heart")
+    for thread in (*threads, heart):
         thread.start()
     upkeep = UpkeepService(database, artifacts, settings.job_retention_days, settings.job_lease_s)
     janitor = start_janitor(upkeep, signals.stopping)
     log.info("worker %s: %d slots", worker, concurrency)
-    while not signals.stopping.is_set():
-        _show_life(database, worker, concurrency)
-        signals.stopping.wait(HEARTBEAT_S)
-    for thread in threads:
+    signals.stopping.wait()
+    threading.Thread(target=_end_in_time, daemon=True).start()
+    for thread in (*threads, heart):
         thread.join()
     janitor.join(JANITOR_STOP_S)
     try:
@@ -66,6 +72,33 @@ def run_worker(concurrency: int, supervised: bool, worker_id: str | None) -> int
         log.warning("not struck off: %s", error.detail)
     database.close()
     return 0
+
+
+def _stop_on_signals(signals: Signals) -> None:
+    told: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if told:
+            os._exit(128 + number)
+        told.append(number)
+        # Not here: this thread may have been interrupted while it held the very lock that is needed.
+        start_new_thread(signals.stop, ())
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _end_in_time() -> None:
+    """Whatever a slot waits for, a database or a lock: its leases run out without it as well."""
+    time.sleep(STOP_S)
+    log.error("not everything could be handed back within %g s", STOP_S)
+    os._exit(1)
+
+
+def _keep_showing_life(database: Database, worker: str, concurrency: int, signals: Signals) -> None:
+    while not signals.stopping.is_set():
+        _show_life(database, worker, concurrency)
+        signals.stopping.wait(HEARTBEAT_S)
 
 
 def _show_life(database: Database, worker: str, concurrency: int) -> None:

@@ -2,13 +2,16 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from app.compute.process import Checkpoint, Done, Failed, Progress, TaskProcess
 from app.compute.process import ProcessLost as Lost
 from app.domain.errors import DatasetNotFound, NotReady
 from app.domain.jobs import Claim, Failure, FailureCode
+from app.services.fitting import OUT_OF_MEMORY
 from app.services.settlement import SettlementService
 from app.services.training import TrainingService
 from app.settings import Settings
@@ -20,6 +23,9 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.25  # how often an idle slot looks for work nobody announced
 WATCH_S = 0.2  # how often a running job is looked after: cancelled, timed out, lease due
+RETRY_S = 1.0  # how soon what database or files did not let happen is tried again
+
+Result = TypeVar("Result")
 
 
 class Slot:
@@ -60,10 +66,9 @@ class Slot:
                     self._signals.wait_for_work(since, IDLE_S)
                 else:
                     self._serve(claim)
-            except NotReady as error:  # what was running is started again when its lease has run out
+            except NotReady as error:
                 log.warning("waiting: %s", error.detail)
-                self._process.restart()
-                self._signals.stopping.wait(1.0)
+                self._signals.stopping.wait(RETRY_S)
 
     def _claim(self) -> Claim | None:
         with self._database.write() as tx:
@@ -72,14 +77,21 @@ class Slot:
     def _serve(self, claim: Claim) -> None:
         log.info("job %s: attempt %d", claim.job.id, claim.job.attempts, extra=_trace(claim))
         try:
-            self._process.start(asdict(self._training.task(claim.job)), self._kept(claim))
+            task = self._insist(claim, lambda: asdict(self._training.task(claim.job)))
+            self._process.start(task, self._insist(claim, lambda: self._kept(claim)))
             self._watch(claim)
         except DatasetNotFound as error:
-            self._settlement.fail(claim, Failure(FailureCode.INVALID_REQUEST, error.detail))
-        except Lost:
+            self._fail(claim, Failure(FailureCode.INVALID_REQUEST, error.detail))
+        except Lost as lost:
+            if self._signals.stopping.is_set():
+                self._settlement.hand_back(claim)
+                return
             log.warning("job %s: its process was lost", claim.job.id, extra=_trace(claim))
             self._process.restart()
-            self._settlement.process_lost(claim, self._settings.job_max_attempts)
+            if lost.gave_up:
+                self._fail(claim, OUT_OF_MEMORY)
+                return
+            self._insist(claim, lambda: self._settlement.process_lost(claim, self._settings.job_max_attempts))
 
     def _watch(self, claim: Claim) -> None:
         limit = min(claim.job.timeout_s or self._settings.job_timeout_s, self._settings.job_timeout_s)
@@ -87,57 +99,79 @@ class Slot:
         deadline, renew_at = now + limit, now + self._settings.job_lease_s / 3
         last: dict[str, Any] = {}
         while True:
-            match self._process.poll(WATCH_S):
+            said = self._process.poll(WATCH_S)
+            match said:
                 case Progress(document):
                     last = document
-                    held = self._report(claim, document)
-                case Checkpoint(content):
-                    held = self._keep(claim, content)
                 case Done(document, content):
-                    self._settlement.succeed(claim, document | {"artifact": content}, last)
+                    outcome = document | {"artifact": content}
+                    self._insist(claim, partial(self._settlement.succeed, claim, outcome, last))
                     return
                 case Failed(document):
                     failure = Failure(FailureCode(document["code"]), document["detail"])
                     if failure.code is FailureCode.INTERNAL:
                         log.error("job %s failed:\n%s", claim.job.id, document["trace"], extra=_trace(claim))
-                    self._settlement.fail(claim, failure)
+                    self._fail(claim, failure)
                     return
-                case None:
-                    held = self._holds(claim)
-            if not held:  # cancelled, or another worker has it
+            if not self._note(claim, said):  # cancelled, or another worker has it
                 self._process.restart()
                 return
             if self._signals.stopping.is_set():
-                self._process.restart()
+                self._process.end()
                 self._settlement.hand_back(claim)
                 return
             if time.monotonic() > deadline:
                 self._process.restart()
-                self._settlement.fail(claim, Failure(FailureCode.TIMEOUT, f"The job ran longer than {limit:g} s."))
+                self._fail(claim, Failure(FailureCode.TIMEOUT, f"The job ran longer than {limit:g} s."))
                 return
             if time.monotonic() > renew_at:
                 self._renew(claim)
                 renew_at = time.monotonic() + self._settings.job_lease_s / 3
 
-    def _report(self, claim: Claim, progress: dict[str, Any]) -> bool:
-        with self._database.write() as tx:
-            return jobs.report(tx, claim, progress)
+    def _note(self, claim: Claim, said: Any) -> bool:
+        """Writes what the process said; whether the claim still holds.
 
-    def _keep(self, claim: Claim, content: bytes) -> bool:
-        with self._database.write() as tx:
-            return jobs.keep_checkpoint(tx, claim, content)
+        While the database is away the fit goes on. Should the claim be lost meanwhile, nothing is written by it later.
+        """
+        try:
+            match said:
+                case Progress(document):
+                    with self._database.write() as tx:
+                        return jobs.report(tx, claim, document)
+                case Checkpoint(content):
+                    with self._database.write() as tx:
+                        return jobs.keep_checkpoint(tx, claim, content)
+                case _:
+                    with self._database.read() as tx:
+                        return jobs.holds(tx, claim)
+        except NotReady as error:
+            log.warning("job %s goes on alone: %s", claim.job.id, error.detail, extra=_trace(claim))
+            return True
+
+    def _insist(self, claim: Claim, act: Callable[[], Result]) -> Result:
+        """What `act` returns once database and files are there for it; `NotReady` when the worker stops first."""
+        while True:
+            try:
+                return act()
+            except NotReady as error:
+                log.warning("job %s waits: %s", claim.job.id, error.detail, extra=_trace(claim))
+                if self._signals.stopping.wait(RETRY_S):
+                    raise
+                self._renew(claim)
+
+    def _fail(self, claim: Claim, failure: Failure) -> None:
+        self._insist(claim, lambda: self._settlement.fail(claim, failure))
 
     def _kept(self, claim: Claim) -> bytes:
         with self._database.read() as tx:
             return jobs.checkpoint(tx, claim.job.id) or b""
 
-    def _renew(self, claim: Claim) -> bool:
-        with self._database.write() as tx:
-            return jobs.renew(tx, claim, self._settings.job_lease_s)
-
-    def _holds(self, claim: Claim) -> bool:
-        with self._database.read() as tx:
-            return jobs.holds(tx, claim)
+    def _renew(self, claim: Claim) -> None:
+        try:
+            with self._database.write() as tx:
+                jobs.renew(tx, claim, self._settings.job_lease_s)
+        except NotReady as error:
+            log.warning("job %s: its lease was not renewed: %s", claim.job.id, error.detail, extra=_trace(claim))
 
 
 def _trace(claim: Claim) -> dict[str, Any]:

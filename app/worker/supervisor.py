@@ -15,6 +15,7 @@ from app.worker.entry import retire
 log = logging.getLogger(__name__)
 
 STOP_S = 5.0
+LOOK_S = 0.1  # how often the worker is looked after
 BACKOFF_S = (0.0, 0.5, 2.0, 5.0)
 
 
@@ -25,6 +26,7 @@ class WorkerSupervisor:
         self._database = database
         self._concurrency = concurrency
         self._stopping = threading.Event()
+        self._stdin = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep_alive, name="mixtura-supervisor", daemon=True)
 
@@ -36,14 +38,16 @@ class WorkerSupervisor:
         """Tells the worker that there is work. If it cannot be told, it looks by itself soon."""
         process = self._process
         if process is not None and process.stdin is not None:
-            with contextlib.suppress(OSError, ValueError):
+            with self._stdin, contextlib.suppress(OSError, ValueError):
                 os.write(process.stdin.fileno(), b"\n")
+
+    def begin_to_stop(self) -> None:
+        """Tells the worker to end in good order, and does not wait for it."""
+        self._stopping.set()
 
     def stop(self) -> None:
         """Ends the worker in good order, within `STOP_S` seconds."""
         self._stopping.set()
-        if self._process is not None:
-            self._process.terminate()
         self._thread.join(STOP_S + 1)
 
     def _keep_alive(self) -> None:
@@ -73,9 +77,15 @@ class WorkerSupervisor:
             log.warning("could not free the jobs of worker %s", worker)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
-        while True:
-            try:
-                return process.wait(timeout=STOP_S)
-            except subprocess.TimeoutExpired:
-                if self._stopping.is_set():
-                    process.kill()
+        while not self._stopping.is_set():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(timeout=LOOK_S)
+        # Not by a signal: one may have reached it already, from a terminal, and a second one ends it at once.
+        assert process.stdin is not None
+        with self._stdin:
+            process.stdin.close()
+        try:
+            return process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
