@@ -1,4 +1,4 @@
-"""The command line: `mixtura serve | worker | fit | predict`.
+"""The command line: `mixtura serve | worker | fit | predict | doctor | backup | restore | db`.
 
 Each command imports what it needs when it runs, so that help and the client's commands start quickly.
 """
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from app import cli_storage as storage_commands
 
 if TYPE_CHECKING:
     from app.client import Client, Progress, Version
@@ -286,6 +288,9 @@ def _print_version(fitted: Version) -> None:
         if fitted.metrics.get(name) is not None:
             value = fitted.metrics[name]
             typer.echo(f"  {name:20}{value:.6g}" if isinstance(value, float) else f"  {name:20}{value}")
+
+
+storage_commands.install(app)
 
 
 def main() -> None:

@@ -21,6 +21,12 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def another_postgres_url() -> Iterator[str]:
+    with postgres_database() as url:
+        yield url
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A real service over either database, one for all tests that only talk to it."""

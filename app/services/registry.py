@@ -88,6 +88,10 @@ class RegistryService:
             table.remove_version(tx, name, version.version)
         self._artifacts.delete(version.artifact.key)
 
+    def artifact_stamp(self, version: Version) -> tuple[int, ...] | None:
+        """What changes when somebody writes to the stored file; None when it is gone."""
+        return self._artifacts.stamp(version.artifact.key)
+
     def artifact(self, version: Version) -> bytes:
         """The stored file, verified; raises `ArtifactCorrupt`."""
         return self._artifacts.get(version.artifact)

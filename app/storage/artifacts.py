@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -50,7 +51,7 @@ class ArtifactStore:
                     save(file)
                     file.flush()
                     os.fsync(file.fileno())
-                ref = _measure(key, unfinished)
+                ref = measure(key, unfinished)
                 _publish(unfinished, target)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
@@ -71,10 +72,23 @@ class ArtifactStore:
     def verify(self, ref: ArtifactRef) -> None:
         """Raises `ArtifactCorrupt` as `get` does, without holding the file in memory."""
         try:
-            found = _measure(ref.key, self.path(ref.key))
+            found = measure(ref.key, self.path(ref.key))
         except OSError as error:
             raise _unreadable(ref, error) from error
         _compare(ref, found.sha256)
+
+    def copy(self, key: str, to: Path) -> ArtifactRef:
+        """Copies the file out, fsynced; what was copied. Raises `ArtifactCorrupt` when it cannot be read."""
+        try:
+            source = self.path(key).open("rb")
+        except OSError as error:
+            raise ArtifactCorrupt(f"The stored file cannot be read: {error.strerror}.") from error
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with source, to.open("wb") as target:
+            shutil.copyfileobj(source, target, 2**20)
+            target.flush()
+            os.fsync(target.fileno())
+        return measure(key, to)
 
     def stamp(self, key: str) -> tuple[int, ...] | None:
         """What changes when somebody writes to the file; None when it is gone."""
@@ -90,7 +104,7 @@ class ArtifactStore:
         target.unlink(missing_ok=True)
         _unfinished(target).unlink(missing_ok=True)
 
-    def keys(self) -> Iterator[str]:
+    def all_keys(self) -> Iterator[str]:
         """The keys of all files, unfinished ones left out."""
         for directory, _, names in os.walk(self.root):
             for name in names:
@@ -107,7 +121,8 @@ def _unfinished(target: Path) -> Path:
     return target.with_name(_UNFINISHED + target.name)
 
 
-def _measure(key: str, path: Path) -> ArtifactRef:
+def measure(key: str, path: Path) -> ArtifactRef:
+    """The checksum and size of a file."""
     with path.open("rb") as file:
         return ArtifactRef(key, hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
 

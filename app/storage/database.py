@@ -63,6 +63,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A transaction whose every statement sees the state of its beginning; raises `NotReady`."""
+        levels = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
+        with _answering(), self.engine.connect().execution_options(**levels) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that commits at its end, or not at all; raises `NotReady` when the database is away.
 

@@ -7,11 +7,13 @@ two transactions that could disagree meet at its row here. What is doomed is pro
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, false, insert, select, true, update
 
 from app.domain.errors import GivenUp
 from app.storage.database import MICROSECONDS, Clock, Database, insert_ignore
+from app.storage.tables import datasets, versions
 from app.storage.tables import unnamed_files as ledger
 
 
@@ -60,3 +62,36 @@ def doom(tx: Connection, age_s: float, limit: int) -> list[str]:
 def forget(tx: Connection, keys: Sequence[str]) -> None:
     """These files are gone."""
     tx.execute(delete(ledger).where(ledger.c.key.in_(keys), ledger.c.doomed == true()))
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that a row names: `what` says which row, in words; no `sha256` where it was not kept yet."""
+
+    key: str
+    sha256: str | None
+    what: str
+
+
+def named(tx: Connection) -> list[NamedFile]:
+    """Every file that a row names, datasets first."""
+    stored = select(datasets.c.id, datasets.c.key, datasets.c.file_sha256).order_by(datasets.c.id)
+    found = [NamedFile(row.key, row.file_sha256, f"dataset {row.id}") for row in tx.execute(stored)]
+    columns = (versions.c.model, versions.c.version, versions.c.artifact_key, versions.c.artifact_sha256)
+    fitted = select(*columns).order_by(versions.c.model, versions.c.version)
+    return found + [
+        NamedFile(row.artifact_key, row.artifact_sha256, f"version {row.version} of model {row.model!r}")
+        for row in tx.execute(fitted)
+    ]
+
+
+def is_named(tx: Connection, key: str) -> bool:
+    """Whether a row names the file."""
+    dataset = select(datasets.c.id).where(datasets.c.key == key)
+    version = select(versions.c.model).where(versions.c.artifact_key == key)
+    return any(tx.execute(row.limit(1)).first() is not None for row in (dataset, version))
+
+
+def announced(tx: Connection) -> set[str]:
+    """The keys in the ledger."""
+    return set(tx.execute(select(ledger.c.key)).scalars())

@@ -54,7 +54,7 @@ def in_transaction(database: Database, act: Callable[[Connection], T]) -> T:
 def check_files(database: Database, artifacts: ArtifactStore) -> None:
     """Every file is named by a row, and every row's file is what was written."""
     rows = named(database)
-    assert set(artifacts.keys()) == set(rows)
+    assert set(artifacts.all_keys()) == set(rows)
     for key, sha256 in rows.items():
         artifacts.verify(ArtifactRef(key, sha256, 0))
 
@@ -91,7 +91,7 @@ def test_a_file_that_the_ledger_does_not_know_is_left_alone(
 ) -> None:
     artifacts.put("models/of-another-database.safetensors", b"")
     assert upkeep.sweep(NOW) == 0
-    assert list(artifacts.keys()) == ["models/of-another-database.safetensors"]
+    assert list(artifacts.all_keys()) == ["models/of-another-database.safetensors"]
 
 
 def test_what_is_deleted_loses_its_file_even_when_the_deleter_is_killed(
