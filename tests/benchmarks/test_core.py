@@ -52,7 +52,7 @@ def test_from_the_same_start_iterations_and_bounds_are_scikit_learns(lines: list
 def test_each_line_against_scikit_learn_has_a_figure_and_its_spread(lines: list[Line]) -> None:
     timed = ("EM, an iteration", "variational EM", "Lloyd", "whole fit", "calls")
     ours = [line for line in lines if line["peer"] == "scikit-learn" and line["group"].startswith(timed)]
-    assert len(ours) == 18 + 4 + 6 + 9 + 8
+    assert len(ours) == 18 + 4 + 12 + 9 + 8
     for line in ours:
         low, high = line["spread"]
         assert 0 < low <= high
