@@ -6,7 +6,6 @@ __all__ = [
     "block_slices",
     "blocks_of",
     "by_differences",
-    "few_labels",
     "less",
     "nearest_one",
     "nearest_two",
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from core.covariance import Spherical
-from core.linalg import EPS
+from core.linalg import EPS, SMALL_PRODUCT
 from core.scratch import Scratch
 from core.tails import far_log_responsibilities
 from core.types import Floats, Ints
@@ -39,8 +38,8 @@ FAR = 1e16
 BLOCK_VALUES = 2**19
 BLOCK_ROWS_MIN, BLOCK_ROWS_MAX = 256, 2**15
 
-# OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half the time.
-SMALL_PRODUCT, SMALL_ROWS_MIN, SMALL_ROWS_MAX = 10**6, 256, 4096
+# Rows of a block that is multiplied without copies.
+SMALL_ROWS_MIN, SMALL_ROWS_MAX = 256, 4096
 
 # In float32, the index of up to this many centres leaves a product enough digits; beyond it, in float64.
 INDEX_MAX = 2**10
@@ -278,7 +277,11 @@ def by_differences(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
     """
     squares = cdist(X, centers, "sqeuclidean")
     labels: Ints = squares.argmin(axis=1)
-    nearest = np.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
+    nearest: Floats = squares.min(axis=1)
+    farthest = squares.max(axis=1)
+    # Most are at neither end: a row much nearer to one centre than to another is not far beside the centres' extent.
+    if (nearest > VANISHING).all() and (farthest < np.inf).all() and (nearest < 0.999 * farthest).all():
+        return labels, nearest
     vanishing = nearest < VANISHING
     if vanishing.any():
         with np.errstate(over="ignore"):
@@ -293,17 +296,6 @@ def by_differences(X: Floats, centers: Floats) -> tuple[Ints, Floats]:
         units = Spherical(np.ones(k), np.ones(k), k, d)
         labels[far] = far_log_responsibilities(X[far], centers, units, np.zeros(k)).argmax(axis=1)
     return labels.astype(np.int64, copy=False), nearest
-
-
-def few_labels(X: Floats, centers: Floats) -> Ints:
-    """Labels of a few rows by differences, where none is at either end of what floats can hold."""
-    squares = cdist(X, centers, "sqeuclidean")
-    labels: Ints = squares.argmin(axis=1)
-    nearest, farthest = squares.min(axis=1), squares.max(axis=1)
-    # A row much nearer to one centre than to another is not far beside the centres' extent.
-    if nearest.min() > VANISHING and farthest.max() < np.inf and (nearest < 0.999 * farthest).all():
-        return labels
-    return by_differences(X, centers)[0]
 
 
 def less(X: Floats, offset: Floats) -> Floats:

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from core.assignment import Nearest, Target, few_labels, nearest_one, nearest_two
+from core.assignment import Nearest, Target, by_differences, nearest_one, nearest_two
 from core.frames import FramedChunk, FramedRows, Places
 from core.linalg import EPS
 from core.scratch import Scratch
@@ -138,7 +138,7 @@ def _again(target: Target, clocks: Floats, chunk: FramedChunk, before: Memory, d
     assert before.deadlines is not None
     labels, deadlines = before.labels.copy(), before.deadlines.copy()
     size = chunk.batches(target.n_clusters)[0].stop
-    with chunk.scratches.borrowed() as scratch:
+    with chunk.scratches.borrowed(Scratch) as scratch:
         for start in range(0, due.size, size):
             places = due[start : start + size]
             labels[places], deadlines[places] = _nearest(target, clocks, chunk, places, scratch)
@@ -149,7 +149,7 @@ def _with_deadlines(target: Target, clocks: Floats, chunk: FramedChunk) -> tuple
     """Labels and deadlines of all rows of a chunk."""
     labels = np.empty(chunk.n_samples, dtype=target.index_type)
     deadlines = np.empty(chunk.n_samples, dtype=np.float32)
-    with chunk.scratches.borrowed() as scratch:
+    with chunk.scratches.borrowed(Scratch) as scratch:
         for part in chunk.batches(target.n_clusters):
             labels[part], deadlines[part] = _nearest(target, clocks, chunk, part, scratch)
     return labels, deadlines
@@ -160,14 +160,14 @@ def _labelled(target: Target, chunk: FramedChunk) -> Labels:
     n_samples, size = chunk.n_samples, chunk.block
     labels = np.empty((-(-n_samples // size), size), dtype=target.index_type)
     rows = labels.ravel()[:n_samples]
-    with chunk.scratches.borrowed() as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    with chunk.scratches.borrowed(Scratch) as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for part in chunk.batches(target.n_clusters):
             blocks = chunk.blocks(part)
             first = part.start // size
             undecided = nearest_one(target, blocks, scratch, labels[first : first + len(blocks)])
             undecided = undecided[undecided < part.stop - part.start] + part.start
             if undecided.size:
-                rows[undecided] = few_labels(chunk.exact(undecided), target.centers)
+                rows[undecided] = by_differences(chunk.exact(undecided), target.centers)[0]
     return rows
 
 
@@ -183,7 +183,7 @@ def _nearest(
     undecided = np.flatnonzero(~(nearest.surely[:size] > 0))
     if undecided.size:
         places = undecided + part.start if isinstance(part, slice) else part[undecided]
-        labels[undecided] = few_labels(chunk.exact(places), target.centers)
+        labels[undecided] = by_differences(chunk.exact(places), target.centers)[0]
         times[undecided] = -np.inf
     return labels, times
 

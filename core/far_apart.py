@@ -121,7 +121,7 @@ def _inside(chunk: FramedChunk, block: int, reached: tuple[Reached, Target] | No
     mass: Floats = chunk.sample_weight[part]
     if reached is not None:
         state, last = reached
-        with chunk.scratches.borrowed() as scratch:
+        with chunk.scratches.borrowed(Scratch) as scratch:
             to_last = _squares(last, chunk, part, scratch)[0, 0]
             mass = mass * np.minimum(state.squares[block], to_last)[: mass.size]
     return chunk.start + part.start, np.cumsum(mass)
@@ -132,7 +132,7 @@ def _try(target: Target, with_last: bool, item: tuple[FramedChunk, Reached]) -> 
     chunk, state = item
     squares, weight = state.squares, state.sample_weight
     masses = np.empty((len(squares), target.n_clusters - with_last), squares.dtype)
-    with chunk.scratches.borrowed() as scratch:
+    with chunk.scratches.borrowed(Scratch) as scratch:
         for part in chunk.batches(target.n_clusters):
             places = slice(part.start // chunk.block, -(-part.stop // chunk.block))
             found, least = _squares(target, chunk, part, scratch), squares[places]

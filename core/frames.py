@@ -15,7 +15,7 @@ from core.errors import InvalidRows
 from core.grid import Grid
 from core.linalg import power_of_two
 from core.rows import map_in_order
-from core.scratch import Scratches
+from core.scratch import Pool, Scratch
 from core.sparse_rows import Rows, dense
 from core.types import Floats, Ints, MapLike
 
@@ -107,7 +107,7 @@ class FramedChunk:
     grid: Grid
     minute: bool
     block: int
-    scratches: Scratches
+    scratches: Pool[Scratch]
     kept: NDArray[np.float32] | None = None
 
     @property
@@ -206,7 +206,7 @@ class FramedRows:
         # Weights that are all the same need no array of their own.
         same = lightest == heaviest
         weight = np.broadcast_to(np.float64(heaviest / unit), (n_samples,)) if same else sample_weight / unit
-        slices, scratches = chunk_slices(n_samples, d + n_clusters), Scratches()
+        slices, scratches = chunk_slices(n_samples, d + n_clusters), Pool[Scratch]()
         block = rows_of_block(slices[0].stop, d, n_clusters)
         grid, minute = _grid(X, weight, offset, scale, float(np.maximum(high - offset, offset - low).max()) / scale)
         chunks = [

@@ -19,6 +19,7 @@ from core.fit import Step
 from core.frames import FramedChunk, FramedRows, chunk_slices, frame
 from core.linalg import row_norms
 from core.rows import one_blas_thread
+from core.scratch import Scratch
 from core.sparse_rows import Rows, check_any_rows, dense
 from core.types import Floats, Ints, MapLike
 
@@ -137,7 +138,7 @@ def labels_again(target: Target, given: Centroids, blur: float, item: tuple[Fram
     """A chunk's labels (m,), asked again of the centres as they are `given` where `blur` may change them."""
     chunk, memory = item
     labels = memory.labels.astype(np.int64)
-    with chunk.scratches.borrowed() as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    with chunk.scratches.borrowed(Scratch) as scratch, np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for part in chunk.batches(target.n_clusters):
             blocks = chunk.blocks(part)
             found = scratch.array("labels", (len(blocks), chunk.block), target.index_type)

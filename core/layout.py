@@ -5,9 +5,10 @@ __all__ = ["KEPT_VALUES", "TILE", "Layout", "layout_of"]
 from dataclasses import dataclass
 from math import ceil
 
-# OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half of the
-# time where k is 16. Of A·Bᵀ they compute only small results. Blocks are cut accordingly.
-SMALL_PRODUCT, SMALL_RESULT = 10**6, 1200
+from core.linalg import SMALL_PRODUCT
+
+# Of A·Bᵀ, OpenBLAS computes only results of so many numbers without copies: blocks are cut accordingly.
+SMALL_RESULT = 1200
 BLOCK_ROWS_MIN, BLOCK_ROWS_MAX, LARGE_BLOCK = 64, 2048, 256
 # Terms in work at a time (4 MiB of doubles), and at most kept for a whole fit (32 MiB).
 BATCH_VALUES, KEPT_VALUES = 2**19, 2**22

@@ -2,6 +2,7 @@
 
 __all__ = [
     "EPS",
+    "SMALL_PRODUCT",
     "TINY",
     "SingularMatrix",
     "from_precision_cholesky",
@@ -25,6 +26,10 @@ EPS = float(np.finfo(np.float64).eps)
 
 # The least float with all its digits: no count and no variance below it is one to compute with.
 TINY = float(np.finfo(np.float64).tiny)
+
+# OpenBLAS has kernels for products of at most so many operations that do not first copy their operands: half the time
+# where matrices are thin.
+SMALL_PRODUCT = 10**6
 
 
 class SingularMatrix(ArithmeticError):

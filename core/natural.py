@@ -7,7 +7,6 @@ products goes along rows, without a transposition. Runs of blocks are what is ma
 __all__ = ["Run", "Sums", "add", "runs_of"]
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -18,6 +17,7 @@ from core.covariance.terms import Terms
 from core.layout import KEPT_VALUES, TILE, Layout
 from core.mixture import Statistics, combine
 from core.near import NOTHING, Direct
+from core.scratch import Pool
 from core.types import Floats, Ints
 
 # A row at this many standard deviations of all rows, in the mean of its features, is computed by itself.
@@ -59,13 +59,6 @@ class Workspace:
             np.empty((batch, block), X.dtype),
             np.empty((piece, layout.parts, k, layout.width // layout.parts), X.dtype),
         )
-
-
-class Workspaces(list[Workspace]):
-    """Workspaces that no run is using: as many as there were ever runs at a time. Sent elsewhere, none go along."""
-
-    def __reduce__(self) -> tuple[type["Workspaces"], tuple[()]]:
-        return Workspaces, ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +109,7 @@ class Run:
     start: int
     layout: Layout
     terms: Terms
-    spaces: Workspaces
+    spaces: Pool[Workspace]
     far: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     batches: tuple[Batch, ...] = ()
     second: Floats | None = None
@@ -128,7 +121,7 @@ class Run:
         keeps_ring = not layout.keeps and 0 < layout.runs[-1][1] * layout.block * self.terms.wrapped(d) <= KEPT_VALUES
         batches = []
         size = layout.batch * layout.block
-        with self._workspace() as space, np.errstate(all="ignore"):
+        with self.spaces.borrowed(self._workspace) as space, np.errstate(all="ignore"):
             for start in range(0, len(self.X), size):
                 rows = slice(start, min(start + size, len(self.X)))
                 blocks = -(-(rows.stop - start) // layout.block)
@@ -169,7 +162,7 @@ class Run:
         log_likelihood = 0.0
         total = np.zeros((parts, k, layout.width // parts))
         statistics = None
-        with self._workspace() as space, np.errstate(all="ignore"):
+        with self.spaces.borrowed(self._workspace) as space, np.errstate(all="ignore"):
             for batch in self.batches:
                 size = batch.blocks
                 L, sums, logs = space.L[:size], space.sums[:size], space.logs[:size]
@@ -208,14 +201,8 @@ class Run:
         terms = total.swapaxes(0, 1).reshape(k, -1)[:, : layout.n_terms]
         return Sums(log_likelihood, terms, statistics)
 
-    @contextmanager
-    def _workspace(self) -> Iterator[Workspace]:
-        try:
-            space = self.spaces.pop()
-        except IndexError:
-            space = Workspace.of(self.layout, self.X, self.terms.wrapped(self.X.shape[1]))
-        yield space
-        self.spaces.append(space)
+    def _workspace(self) -> Workspace:
+        return Workspace.of(self.layout, self.X, self.terms.wrapped(self.X.shape[1]))
 
     def _pieces(self, batch: Batch) -> Iterator[tuple[int, int]]:
         """First and last block of those whose terms are in work at a time."""
@@ -289,7 +276,7 @@ def _exp(L: Floats) -> None:
 
 def runs_of(X: Floats, sample_weight: Floats | None, layout: Layout, terms: Terms) -> list[Run]:
     """The rows as runs that share their workspaces; each holds views, not copies."""
-    spaces = Workspaces()
+    spaces = Pool[Workspace]()
     runs = []
     for first, last in layout.runs:
         rows = slice(first * layout.block, min(last * layout.block, X.shape[0]))

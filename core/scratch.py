@@ -1,14 +1,16 @@
 """Arrays that tasks compute in, kept between them: fresh large ones cost a task more than computing in them."""
 
-__all__ = ["Scratch", "Scratches"]
+__all__ = ["Pool", "Scratch"]
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+Thing = TypeVar("Thing")
 
 # How many arrays are remembered: looking one up is faster than making it.
 VIEWS_MAX = 64
@@ -41,20 +43,20 @@ class Scratch:
         return memory[:size]
 
 
-class Scratches(list[Scratch]):
-    """Those that no task is using: as many as there were ever tasks at a time. Sent elsewhere, none go along."""
+class Pool(list[Thing]):
+    """What no task is using: as many as there were ever tasks at a time. Sent elsewhere, none go along."""
 
     @contextmanager
-    def borrowed(self) -> Iterator[Scratch]:
-        """One that nobody else uses meanwhile."""
+    def borrowed(self, make: Callable[[], Thing]) -> Iterator[Thing]:
+        """One that nobody else uses meanwhile, made where there is none."""
         try:
-            scratch = self.pop()
+            thing = self.pop()
         except IndexError:
-            scratch = Scratch()
+            thing = make()
         try:
-            yield scratch
+            yield thing
         finally:
-            self.append(scratch)
+            self.append(thing)
 
-    def __reduce__(self) -> tuple[type["Scratches"], tuple[()]]:
-        return Scratches, ()
+    def __reduce__(self) -> tuple[type["Pool[Thing]"], tuple[()]]:
+        return Pool, ()

@@ -8,11 +8,11 @@ from math import isfinite
 
 import numpy as np
 
+from core.linalg import SMALL_PRODUCT
 from core.types import Floats, Ints
 
 # Whitened values in work at a time, at most 1 MiB of doubles, and fewer where OpenBLAS then needs no copy of them.
 PIECE_VALUES = 2**17
-SMALL_PRODUCT = 10**6
 # What (μ − c) P may be for one product with the rows to whiten them for all components: its rounding is then below
 # 1e-13 of a standard deviation.
 DISTANCE_MAX = 2.0**8

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from core.scratch import Scratch, Scratches
+from core.scratch import Pool, Scratch
 
 
 def test_memory_is_kept_by_name_and_grows():
@@ -27,10 +27,10 @@ def test_many_shapes_are_not_remembered_for_ever():
 
 
 def test_nobody_else_has_what_is_borrowed():
-    scratches = Scratches()
+    scratches = Pool[Scratch]()
 
     def task(number):
-        with scratches.borrowed() as scratch:
+        with scratches.borrowed(Scratch) as scratch:
             mine = scratch.array("a", (1_000,), np.int64)
             mine[:] = number
             return sum(int((mine == number).all()) for _ in range(200))
@@ -41,17 +41,17 @@ def test_nobody_else_has_what_is_borrowed():
 
 
 def test_an_error_gives_back_what_was_borrowed():
-    scratches = Scratches()
+    scratches = Pool[Scratch]()
     try:
-        with scratches.borrowed():
+        with scratches.borrowed(Scratch):
             raise ValueError
     except ValueError:
         assert len(scratches) == 1
 
 
 def test_sent_elsewhere_no_memory_goes_along():
-    scratches = Scratches()
-    with scratches.borrowed() as scratch:
+    scratches = Pool[Scratch]()
+    with scratches.borrowed(Scratch) as scratch:
         scratch.array("a", (10_000,), np.float64)
     assert len(pickle.dumps(scratches)) < 200
     assert len(pickle.loads(pickle.dumps(scratches))) == 0
