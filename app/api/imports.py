@@ -17,7 +17,7 @@ from app.api.problems import from_pydantic
 from app.api.schemas.common import NAME
 from app.api.schemas.imports import AnyGiven, ImportLabels, ModelImport
 from app.api.schemas.registry import Version
-from app.services.imports import Labels
+from app.domain.registry import Labels
 from app.services.model_import import Imported, from_file, from_parameters
 
 FILE = "application/octet-stream"

@@ -15,6 +15,15 @@ class ArtifactRef:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """How a new version is called: as a fit's request says it, or an import's."""
+
+    alias: str | None
+    tags: dict[str, str]
+    description: str | None
+
+
+@dataclass(frozen=True)
 class Version:
     """One fitted model, never changed after it was written."""
 

@@ -1,6 +1,6 @@
 """Registering a model from outside as the next version of a name."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -8,22 +8,13 @@ from sqlalchemy import Connection
 from app.domain.errors import VersionNotFound
 from app.domain.idempotency import IdempotencyKey
 from app.domain.ids import new_id
-from app.domain.registry import ArtifactRef, Version
+from app.domain.registry import ArtifactRef, Labels, Version
 from app.services.model_file import to_bytes
 from app.services.model_import import Imported
 from app.storage import files, idempotency
 from app.storage import registry as table
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
-
-
-@dataclass(frozen=True)
-class Labels:
-    """How the new version is called: as a fit's request says it."""
-
-    alias: str | None
-    tags: dict[str, str]
-    description: str | None
 
 
 class ImportService:
@@ -65,23 +56,12 @@ class ImportService:
     def _register(
         self, tx: Connection, name: str, imported: Imported, labels: Labels, ref: ArtifactRef, by: str
     ) -> Version:
-        number = table.next_version(tx, name, labels.description, labels.tags)
-        lineage = imported.facts["lineage"] | {"origin": "import", "file": imported.file}
-        values = imported.facts | {
-            "model": name,
-            "version": number,
+        facts = imported.facts | {
             "algorithm": imported.fitted.algorithm,
             "feature_names": list(imported.fitted.feature_names),
-            "lineage": lineage,
-            "artifact_key": ref.key,
-            "artifact_sha256": ref.sha256,
-            "artifact_bytes": ref.bytes,
-            "tags": labels.tags,
-            "description": labels.description,
+            "lineage": imported.facts["lineage"] | {"origin": "import", "file": imported.file},
         }
-        table.add_version(tx, values)
-        if labels.alias is not None:
-            table.point_alias(tx, name, labels.alias, number, by)
+        number = table.register(tx, name, facts, ref, labels, by)
         version = table.version(tx, name, number)
         assert version is not None
         return version

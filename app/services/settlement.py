@@ -5,6 +5,7 @@ from typing import Any
 from app.domain.errors import GivenUp
 from app.domain.fits import FitRequest
 from app.domain.jobs import Claim, Event, Failure
+from app.domain.registry import Labels
 from app.storage import files, jobs, registry
 from app.storage.artifacts import ArtifactStore
 from app.storage.database import Database
@@ -78,21 +79,9 @@ class SettlementService:
             name = request.model
             if job is None:  # it may be this very claim that ended the job, before the answer was lost
                 return registry.has_artifact(tx, name, ref.key)
-            number = registry.next_version(tx, name, request.description, request.tags)
-            values = outcome | {
-                "model": name,
-                "version": number,
-                "dataset_id": request.data.dataset,
-                "job_id": job.id,
-                "artifact_key": ref.key,
-                "artifact_sha256": ref.sha256,
-                "artifact_bytes": ref.bytes,
-                "tags": request.tags,
-                "description": request.description,
-            }
-            registry.add_version(tx, values)
-            if request.alias is not None:
-                registry.point_alias(tx, name, request.alias, number, BY_FIT)
+            facts = outcome | {"dataset_id": request.data.dataset, "job_id": job.id}
+            labels = Labels(request.alias, request.tags, request.description)
+            number = registry.register(tx, name, facts, ref, labels, BY_FIT)
             jobs.report(tx, claim, progress)
             result = {"model": name, "version": number, "metrics": outcome["metrics"]}
             jobs.settle(tx, job, Event.SUCCEED, result=result)

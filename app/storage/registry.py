@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, fu
 
 from app.domain.ids import new_id
 from app.domain.paging import Page, PageRequest
-from app.domain.registry import Alias, AliasMove, ArtifactRef, Filter, Model, Version, VersionSummary
+from app.domain.registry import Alias, AliasMove, ArtifactRef, Filter, Labels, Model, Version, VersionSummary
 from app.storage import files
 from app.storage.database import Clock, dialect_insert, insert_ignore, moment
 from app.storage.paging import newest_first
@@ -70,6 +70,17 @@ def add_version(tx: Connection, values: dict[str, Any]) -> None:
     """A new version, under a number from `next_version`; its file was announced (`app.storage.files`) and written."""
     files.name(tx, values["artifact_key"])
     tx.execute(insert(versions).values(**values, created_at=Clock()))
+
+
+def register(tx: Connection, name: str, facts: dict[str, Any], artifact: ArtifactRef, labels: Labels, by: str) -> int:
+    """Adds the model's next version, and points its alias there if it is to have one; the number."""
+    number = next_version(tx, name, labels.description, labels.tags)
+    kept = {"artifact_key": artifact.key, "artifact_sha256": artifact.sha256, "artifact_bytes": artifact.bytes}
+    called = {"tags": labels.tags, "description": labels.description}
+    add_version(tx, facts | {"model": name, "version": number} | kept | called)
+    if labels.alias is not None:
+        point_alias(tx, name, labels.alias, number, by)
+    return number
 
 
 def version(tx: Connection, name: str, number: int) -> Version | None:

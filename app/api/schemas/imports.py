@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from app.api.schemas.common import RESERVED_ALIASES, AliasName, Description, FeatureName, Request, Tags
-from app.services.imports import Labels
+from app.domain.registry import Labels
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Vector = Annotated[list[Number], Field(min_length=1)]
